@@ -1,0 +1,111 @@
+"""Files that are written whole or not at all, and arrays that are read without running anything."""
+
+import contextlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from jaxnoisy import check
+
+PathLike = str | os.PathLike[str]
+
+
+@contextlib.contextmanager
+def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside ``path``; it takes that name only if the block ends without an error.
+
+    A full disk, an exception or a kill leaves whatever stood at ``path`` as it was.
+    """
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Write ``value`` as indented JSON, whole or not at all. NaN becomes ``null``: JSON has no other way to say it."""
+    write_text(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def write_npz(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as an uncompressed ``.npz``, whole or not at all. Arrays of Python objects are refused."""
+    for name, a in arrays.items():
+        if np.asarray(a).dtype.hasobject:
+            raise TypeError(f"array {name!r} holds Python objects, which cannot be stored without pickle")
+    with whole_file(path) as file:
+        np.savez(file, **{k: np.asarray(v) for k, v in arrays.items()})  # type: ignore[arg-type]
+
+
+def read_npz(path: PathLike) -> dict[str, np.ndarray]:
+    """Read every array of an ``.npz`` file. Pickled objects are refused, not loaded."""
+    p = check.existing_file(path, name="array file")
+    try:
+        with np.load(p, allow_pickle=False) as pack:
+            if not isinstance(pack, np.ndarray):
+                return {name: pack[name] for name in pack.files}
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ValueError(f"{p!r} is not a readable .npz file, or is truncated: {error}") from error
+    except ValueError as error:
+        raise ValueError(_refusal(p, error)) from error
+    raise ValueError(f"{p!r} holds a single array (.npy): expected an .npz with named arrays")
+
+
+def read_npy(path: PathLike, *, mmap: bool = False) -> np.ndarray:
+    """Read the array of an ``.npy`` file, or map it into memory. Pickled objects are refused, not loaded."""
+    p = check.existing_file(path, name="array file")
+    try:
+        a = np.load(p, allow_pickle=False, mmap_mode="r" if mmap else None)
+    except (EOFError, OSError) as error:
+        raise ValueError(f"{p!r} is not a readable .npy file, or is truncated: {error}") from error
+    except ValueError as error:
+        raise ValueError(_refusal(p, error)) from error
+    if not isinstance(a, np.ndarray):
+        raise ValueError(f"{p!r} is an .npz file with several arrays: expected an .npy with one")
+    return a
+
+
+def _refusal(path: str, error: ValueError) -> str:
+    if "allow_pickle" in str(error) or "pickled" in str(error):
+        return f"{path!r} holds pickled Python objects, which are never loaded: save plain numeric or text arrays"
+    return f"{path!r} cannot be read as arrays: {error}"
