@@ -1,0 +1,21 @@
+"""Errors that say which file they are about."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def about(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put ``path`` in front of the message of every ``ValueError`` or ``TypeError`` that does not name it yet."""
+    where = repr(os.fspath(path))
+    try:
+        yield
+    except TypeError as error:
+        if where in str(error):
+            raise
+        raise TypeError(f"{where}: {error}") from error
+    except ValueError as error:
+        if where in str(error):
+            raise
+        raise ValueError(f"{where}: {error}") from error
