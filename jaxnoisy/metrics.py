@@ -47,13 +47,15 @@ def detection_metrics(scores: np.ndarray, flagged: np.ndarray, flips: np.ndarray
 
     Example:
         >>> import numpy as np
-        >>> detection_metrics(np.array([0.9, 0.1, 0.8]), np.array([True, False, False]), np.array([True, False, False])).f1
+        >>> flips = np.array([True, False, False])
+        >>> detection_metrics(np.array([0.9, 0.1, 0.8]), flips, flips).f1
         1.0
     """
     scores, flagged, flips = np.asarray(scores), np.asarray(flagged, bool), np.asarray(flips, bool)
     if not scores.shape == flagged.shape == flips.shape or scores.ndim != 1:
         raise ValueError(
-            f"scores, flagged and flips must share one shape (n,), but have {scores.shape}, {flagged.shape}, {flips.shape}"
+            "scores, flagged and flips must share one shape (n,), but have "
+            f"{scores.shape}, {flagged.shape}, {flips.shape}"
         )
     check.finite(scores, name="scores")
     hits, wrong = int((flagged & flips).sum()), int(flips.sum())

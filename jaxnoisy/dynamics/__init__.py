@@ -1,8 +1,19 @@
 """Training dynamics: recording them on the device or on the host, and the signals they hold."""
 
 from jaxnoisy.dynamics import recorder, signals
+from jaxnoisy.dynamics.host import HostRecorder
 from jaxnoisy.dynamics.observation import Observation, observe
 from jaxnoisy.dynamics.recorder import RecorderState
 from jaxnoisy.dynamics.trace import Trace, from_probabilities, load
 
-__all__ = ["Observation", "RecorderState", "Trace", "from_probabilities", "load", "observe", "recorder", "signals"]
+__all__ = [
+    "HostRecorder",
+    "Observation",
+    "RecorderState",
+    "Trace",
+    "from_probabilities",
+    "load",
+    "observe",
+    "recorder",
+    "signals",
+]

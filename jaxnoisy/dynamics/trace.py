@@ -3,7 +3,8 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,14 +12,8 @@ from jaxnoisy import check, files
 from jaxnoisy.dynamics.observation import FLOAT_FIELDS, Observation, class_dtype, observe
 
 FORMAT = "jaxnoisy-trace-1"
+HEADER_FILE = "trace-header.npz"  # what a trace spilled to a folder keeps beside its field files
 MODES = ("train", "eval", "unknown")
-
-
-class _Header(NamedTuple):
-    format: str
-    mode: str
-    num_classes: int
-    fingerprint: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,27 +82,35 @@ class Trace:
         """
         return np.concatenate([statistic(self.take(slice(i, i + block))) for i in range(0, len(self), block)])
 
+    def header(self) -> dict[str, np.ndarray]:
+        """What a file says of the trace besides its arrays: format, mode, num_classes, fingerprint."""
+        values = {"format": FORMAT, "mode": self.mode, "num_classes": self.num_classes, "fingerprint": self.fingerprint}
+        return {name: np.asarray(value) for name, value in values.items()}
+
     def save(self, path: files.PathLike) -> None:
         """Write the trace as an ``.npz`` (plain arrays, no pickle), whole or not at all."""
-        header = _Header(FORMAT, self.mode, self.num_classes, self.fingerprint)
-        arrays = {name: np.asarray(value) for name, value in header._asdict().items()}
-        arrays |= {"labels": self.labels, **self.seen._asdict()}
+        arrays = {**self.header(), "labels": self.labels, **self.seen._asdict()}
         if self.mean_probs is not None:
             arrays["mean_probs"] = self.mean_probs
         files.write_npz(path, arrays)
 
 
 def load(path: files.PathLike) -> Trace:
-    """Read a trace that :meth:`Trace.save` or the host recorder wrote.
+    """Read a trace: a file that :meth:`Trace.save` wrote, or a folder that a spilling recorder filled (memory-mapped).
 
     Raises:
-        ValueError: not a trace file, another version, truncated, or fields that do not fit each other.
+        ValueError: not a trace, another version, truncated, or fields that do not fit each other.
     """
-    arrays = files.read_npz(path)
+    folder = Path(path)
+    if folder.is_dir():
+        arrays = files.read_npz(folder / HEADER_FILE)
+        arrays |= {name: files.read_npy(folder / f"{name}.npy", mmap=True).T for name in Observation._fields}
+    else:
+        arrays = files.read_npz(path)
     found = str(arrays.get("format", "none"))
     if found != FORMAT:
         raise ValueError(f"{path!s} is not a trace of this version (format {found!r}, expected {FORMAT!r})")
-    missing = sorted({*Observation._fields, *_Header._fields, "labels"} - set(arrays))
+    missing = sorted({*Observation._fields, "mode", "num_classes", "fingerprint", "labels"} - set(arrays))
     if missing:
         raise ValueError(f"{path!s} lacks the arrays {', '.join(missing)}: it is not a whole trace")
     return Trace(
