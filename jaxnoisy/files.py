@@ -51,21 +51,31 @@ def write_text(path: PathLike, text: str) -> None:
 
 def write_json(path: PathLike, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all. NaN becomes ``null``: JSON has no other way to say it."""
-    write_text(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What JSON gives back for ``value``: lists, text keys, Python numbers, None for what is not finite."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def read_json(path: PathLike) -> Any:
+    """Read a JSON file."""
+    p = check.existing_file(path, name="JSON file")
+    try:
+        return json.loads(Path(p).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{p!r} is not readable JSON: {error}") from error
 
 
 def write_npz(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:

@@ -22,6 +22,7 @@ class HostRecorder:
         num_classes: c; by default one more than the largest label.
         directory: where to keep the buffers as memory-mapped ``.npy`` files; by default they stay in memory. The folder
             must not hold a trace already. Read it back with ``jaxnoisy.dynamics.load(directory)``.
+        resume: go on filling the buffers that ``directory`` holds.
         dtype: storage of the float fields, as for the device recorder.
         probabilities: also keep the mean class probabilities, (n, c) float32 in memory. Each example may then be
             recorded once per epoch only.
@@ -46,6 +47,7 @@ class HostRecorder:
         *,
         num_classes: int | None = None,
         directory: files.PathLike | None = None,
+        resume: bool = False,
         dtype: Any = np.float32,
         probabilities: bool = False,
         mode: str = "train",
@@ -58,7 +60,10 @@ class HostRecorder:
         if not np.issubdtype(np.dtype(dtype), np.floating):
             raise TypeError(f"dtype must be a floating point type, but is {dtype}")
         self._mode, self._fingerprint = mode, fingerprint
-        self._directory = None if directory is None else _fresh(Path(directory))
+        self._directory = None if directory is None else Path(directory)
+        self._resume = resume
+        if self._directory is not None and not resume:
+            _make_fresh(self._directory)
         shape = (epochs, len(self._labels))
         floats = {name: self._buffer(name, shape, np.dtype(dtype), np.nan) for name in FLOAT_FIELDS}
         self._seen = Observation(**floats, argmax=self._buffer("argmax", shape, class_dtype(self._num_classes), -1))
@@ -67,9 +72,18 @@ class HostRecorder:
     def _buffer(self, name: str, shape: tuple[int, int], dtype: np.dtype, fill: float) -> np.ndarray:
         if self._directory is None:
             return np.full(shape, fill, dtype)
-        buffer = np.lib.format.open_memmap(self._directory / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+        path = self._directory / f"{name}.npy"
+        if self._resume:
+            buffer = np.lib.format.open_memmap(path, mode="r+")
+            if (buffer.shape, buffer.dtype) != (shape, dtype):
+                raise ValueError(f"{path} holds {buffer.dtype}{buffer.shape}, not {dtype}{shape}: it is of another run")
+            return buffer
+        buffer = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         buffer[:] = fill
         return buffer
+
+    def __len__(self) -> int:
+        return len(self._labels)
 
     def record(self, epoch: int, indices: Any, logits: Any) -> None:
         """Write one batch: ``indices`` (b,) rows of the examples, ``logits`` (b, c) as any array NumPy understands.
@@ -139,8 +153,7 @@ def mean_probabilities(prob_sum: np.ndarray | None, argmax: np.ndarray) -> np.nd
     return np.where(count > 0, prob_sum / np.maximum(count, 1), 1 / prob_sum.shape[1]).astype(np.float32)
 
 
-def _fresh(directory: Path) -> Path:
+def _make_fresh(directory: Path) -> None:
     if (directory / HEADER_FILE).exists() or (directory / "argmax.npy").exists():
         raise ValueError(f"{os.fspath(directory)!r} holds a trace already: choose another folder, or remove it")
     directory.mkdir(parents=True, exist_ok=True)
-    return directory

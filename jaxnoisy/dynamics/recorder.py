@@ -29,7 +29,7 @@ def init(
 
     Args:
         n: number of training examples.
-        epochs: t, the columns. Spill to disk by making it small and calling :func:`clear` after each write.
+        epochs: t, the columns. To spill to disk give 1, write the column out after each epoch, and :func:`clear`.
         num_classes: c; decides the integer width of the stored class.
         dtype: storage of the four float fields. float16 halves the memory; relative error 2^-11 per entry.
         probabilities: also keep the running sum of the (n, c) class probabilities; confident learning needs their mean.
@@ -77,6 +77,11 @@ def record(state: RecorderState, epoch: Array | int, indices: Array, labels: Arr
         probs = jnp.exp(logits.astype(jnp.float32) - column.log_normalizer[:, None].astype(jnp.float32))
         prob_sum = prob_sum.at[indices].add(probs, mode="drop")
     return RecorderState(seen, prob_sum)
+
+
+def epochs(state: RecorderState) -> int:
+    """The number of columns of the buffers."""
+    return int(state.seen.argmax.shape[1])
 
 
 def clear(state: RecorderState) -> RecorderState:

@@ -1,0 +1,79 @@
+"""Checkpoints through Orbax: parameters, optimizer, batch statistics, trace and progress, whole or not at all."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from jaxnoisy import files
+from jaxnoisy.types import PyTree
+
+RUN_FILE = "run.json"
+
+
+class Checkpoints:
+    """The checkpoints of one run in one folder.
+
+    A save becomes visible only when it is whole (Orbax renames it into place), so a run killed at any moment resumes
+    from the last whole one. The two newest are kept.
+
+    Args:
+        folder: made if it is not there.
+        run: plain values that tell this run from another: settings and the data set's fingerprint.
+        resume: go on with the run that the folder holds. Without it, a folder that holds a run is refused.
+
+    Raises:
+        ValueError: the folder holds a run and ``resume`` is not set, or it holds another run than ``run``.
+    """
+
+    def __init__(self, folder: files.PathLike, run: dict[str, Any], *, resume: bool = False) -> None:
+        path = Path(os.path.abspath(folder))
+        run_file = path / RUN_FILE
+        if run_file.exists():
+            if not resume:
+                raise ValueError(f"{os.fspath(folder)!r} holds a run: resume it, or choose another folder")
+            _same_run(files.read_json(run_file), files.plain(run), path)
+        path.mkdir(parents=True, exist_ok=True)
+        files.write_json(run_file, run)
+        self._manager = ocp.CheckpointManager(path, options=ocp.CheckpointManagerOptions(max_to_keep=2))
+
+    def latest(self) -> int | None:
+        """Epochs done at the newest whole checkpoint; None where there is none."""
+        return self._manager.latest_step()
+
+    def save(self, epoch: int, state: PyTree) -> None:
+        """Save ``state`` after ``epoch`` epochs. Copies it first, then writes while the caller goes on."""
+        self._manager.save(epoch, args=ocp.args.StandardSave(_without_keys(state)))
+
+    def restore(self, like: PyTree) -> PyTree:
+        """The newest checkpoint, with the structure, dtypes and shardings of ``like``."""
+        shapes = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), _without_keys(like)
+        )
+        loaded = self._manager.restore(self._manager.latest_step(), args=ocp.args.StandardRestore(shapes))
+        return jax.tree.map(lambda old, new: jax.random.wrap_key_data(new) if _is_key(old) else new, like, loaded)
+
+    def close(self) -> None:
+        """Wait for writes under way and release the folder."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def _same_run(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
+    for name in sorted({*found, *expected}):
+        if found.get(name) != expected.get(name):
+            raise ValueError(
+                f"{os.fspath(path)!r} holds another run: {name} is {found.get(name)!r} there and "
+                f"{expected.get(name)!r} here; use the same settings and data to resume it, or choose another folder"
+            )
+
+
+def _is_key(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _without_keys(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
