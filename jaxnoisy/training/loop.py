@@ -5,27 +5,25 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
 from jaxnoisy import check, files
 from jaxnoisy import mesh as sharding
-from jaxnoisy.data.batches import prefetched
 from jaxnoisy.data.dataset import Dataset
-from jaxnoisy.dynamics import Trace, recorder
-from jaxnoisy.dynamics.host import HostRecorder, mean_probabilities
+from jaxnoisy.dynamics import Trace
 from jaxnoisy.losses import cross_entropy
+from jaxnoisy.training import recording
 from jaxnoisy.training import state as train_state
 from jaxnoisy.training.checkpoint import Checkpoints
 from jaxnoisy.training.config import TrainConfig
-from jaxnoisy.training.evaluate import predict_blocks
+from jaxnoisy.training.epochs import evaluation_pass, resident_epochs, streamed_epochs
 from jaxnoisy.training.network import Network, functional
 from jaxnoisy.training.normalize import Moments, moments
 from jaxnoisy.training.optimizer import optimizer
 from jaxnoisy.training.state import TrainState
-from jaxnoisy.training.step import Batch, Step, Sums, batch_rows, epoch_key, scanned_epoch, train_step
+from jaxnoisy.training.step import Sums, train_step
 from jaxnoisy.types import Array
 
 
@@ -112,7 +110,9 @@ def fit(
     scale = moments(data.inputs)
     tx = optimizer(config, steps_per_epoch=-(-len(kept) // config.batch_size))
     columns = config.epochs if spill is None else 1
-    state = train_state.initial(params, rest, tx, config, n=n, num_classes=c, probabilities=probabilities, mesh=mesh)
+    state = train_state.initial(
+        params, rest, tx, config, n=n, num_classes=c, probabilities=probabilities, columns=columns, mesh=mesh
+    )
     step = train_step(network, loss, tx, config, scale, mesh)
 
     saved = None
@@ -124,13 +124,13 @@ def fit(
 
     spilled = None
     if spill is not None and state.recorder is not None:
-        spilled = _spill(spill, data, config, resume=int(state.epoch) > 0)
+        spilled = recording.open_spill(spill, data, config, resume=int(state.epoch) > 0)
 
     resident = data.inputs.nbytes <= config.device_budget if config.on_device is None else config.on_device
-    make_epoch = _resident_epochs if resident else _streamed_epochs
+    make_epoch = resident_epochs if resident else streamed_epochs
     started = time.perf_counter()
     run_epoch = make_epoch(step, state, data, weights, kept, config, mesh)
-    extra_pass = _extra_pass(network, data, config, scale, mesh) if config.record == "eval" else None
+    extra_pass = evaluation_pass(network, data, config, scale, mesh) if config.record == "eval" else None
     compile_seconds = time.perf_counter() - started
 
     history = []
@@ -140,7 +140,7 @@ def fit(
         if extra_pass is not None:
             state = extra_pass(state, epoch)
         if spilled is not None:
-            state = _flush(spilled, state, epoch)
+            state = recording.flush(spilled, state, epoch)
         report = _report(epoch + 1, sums, started)
         if not np.isfinite(report.loss):
             raise FloatingPointError(
@@ -155,112 +155,14 @@ def fit(
     if saved is not None:
         saved.close()
 
-    trace = None if state.recorder is None else _trace(state.recorder, spilled, data, config.record)
+    trace = None if state.recorder is None else recording.finished_trace(state.recorder, spilled, data, config.record)
     trained = network.merge(state.params, state.rest)
     return Fit(trained, network, state, scale, trace, tuple(history), compile_seconds)
-
-
-def _resident_epochs(
-    step: Step,
-    state: TrainState,
-    data: Dataset,
-    weights: np.ndarray,
-    kept: np.ndarray,
-    config: TrainConfig,
-    mesh: Mesh | None,
-) -> Callable[[TrainState], tuple[TrainState, Sums]]:
-    """Epochs over inputs that stay on the device, each one compiled scan."""
-    inputs, labels, row_weights = (sharding.place(a, mesh) for a in (data.inputs, data.labels, weights))
-    rows = jax.device_put(kept, sharding.replicated(mesh))
-    epoch = jax.jit(scanned_epoch(step, config, len(data)), donate_argnums=0)
-    compiled = epoch.lower(state, inputs, labels, row_weights, rows).compile()
-    return lambda state: compiled(state, inputs, labels, row_weights, rows)
-
-
-def _streamed_epochs(
-    step: Step,
-    state: TrainState,
-    data: Dataset,
-    weights: np.ndarray,
-    kept: np.ndarray,
-    config: TrainConfig,
-    mesh: Mesh | None,
-) -> Callable[[TrainState], tuple[TrainState, Sums]]:
-    """Epochs over inputs that stay on the host, in the same order, gathered ahead of the device."""
-    one_step = jax.jit(step, donate_argnums=0)
-    order = jax.jit(batch_rows, static_argnums=(2, 3))
-
-    def batch(both: tuple[np.ndarray, np.ndarray]) -> Batch:
-        source, rows = both
-        weight = np.where(source == rows, weights[source], 0).astype(np.float32)
-        host = (data.inputs[source], data.labels[source], weight, rows)
-        return Batch(*jax.device_put(host, sharding.over_examples(mesh)))
-
-    def run(state: TrainState) -> tuple[TrainState, Sums]:
-        order_key, step_key = epoch_key(config.seed, state.epoch)
-        source, rows = (np.asarray(a) for a in order(order_key, kept, config.batch_size, len(data)))
-        sums = []
-        for number, ready in enumerate(prefetched(batch, zip(source, rows))):
-            state, part = one_step(state, ready, jax.random.fold_in(step_key, number))
-            sums.append(part)
-        return state._replace(epoch=state.epoch + 1), jax.tree.map(lambda *parts: sum(parts), *sums)
-
-    return run
-
-
-def _extra_pass(
-    network: Network, data: Dataset, config: TrainConfig, scale: Moments, mesh: Mesh | None
-) -> Callable[[TrainState, int], TrainState]:
-    """Record every example in evaluation mode after an epoch."""
-    write = jax.jit(recorder.record, donate_argnums=0)
-
-    def run(state: TrainState, epoch: int) -> TrainState:
-        buffers = state.recorder
-        assert buffers is not None
-        blocks = predict_blocks(network, state.params, state.rest, scale, data.inputs, config.batch_size * 4, mesh)
-        for source, rows, logits in blocks:
-            buffers = write(buffers, epoch % recorder.epochs(buffers), rows, data.labels[source], logits)
-        return state._replace(recorder=buffers)
-
-    return run
 
 
 def _report(epoch: int, sums: Sums, started: float) -> EpochReport:
     total, right, weight = (float(x) for x in sums)
     return EpochReport(epoch, total / weight, right / weight, time.perf_counter() - started)
-
-
-def _spill(folder: files.PathLike, data: Dataset, config: TrainConfig, *, resume: bool) -> HostRecorder:
-    return HostRecorder(
-        data.labels,
-        config.epochs,
-        num_classes=data.num_classes,
-        directory=folder,
-        resume=resume,
-        dtype=config.trace_dtype,
-        mode=config.record,
-        fingerprint=data.fingerprint(),
-    )
-
-
-def _flush(spilled: HostRecorder, state: TrainState, epoch: int) -> TrainState:
-    """Move the one column on the device to disk."""
-    buffers = state.recorder
-    assert buffers is not None
-    spilled.write_epoch(epoch, jax.tree.map(lambda x: np.asarray(x)[: len(spilled), 0], buffers.seen))
-    return state._replace(recorder=jax.jit(recorder.clear, donate_argnums=0)(buffers))
-
-
-def _trace(buffers: recorder.RecorderState, spilled: HostRecorder | None, data: Dataset, mode: str) -> Trace:
-    n = len(data)
-    prob_sum = None if buffers.prob_sum is None else np.asarray(buffers.prob_sum)[:n]
-    if spilled is not None:
-        if prob_sum is not None:
-            spilled.add_probabilities(prob_sum)
-        return spilled.trace()
-    seen = jax.tree.map(lambda x: np.asarray(x)[:n], buffers.seen)
-    mean_probs = mean_probabilities(prob_sum, seen.argmax)
-    return Trace(data.labels, seen, data.num_classes, mean_probs, mode=mode, fingerprint=data.fingerprint())
 
 
 def _weights(weights: np.ndarray | None, n: int) -> np.ndarray:

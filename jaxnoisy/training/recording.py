@@ -1,0 +1,44 @@
+"""Where the recorded columns go: they stay on the device to the end, or move to disk after each epoch."""
+
+import jax
+import numpy as np
+
+from jaxnoisy import files
+from jaxnoisy.data.dataset import Dataset
+from jaxnoisy.dynamics import Trace, recorder
+from jaxnoisy.dynamics.host import HostRecorder, mean_probabilities
+from jaxnoisy.training.config import TrainConfig
+from jaxnoisy.training.state import TrainState
+
+
+def open_spill(folder: files.PathLike, data: Dataset, config: TrainConfig, *, resume: bool) -> HostRecorder:
+    return HostRecorder(
+        data.labels,
+        config.epochs,
+        num_classes=data.num_classes,
+        directory=folder,
+        resume=resume,
+        dtype=config.trace_dtype,
+        mode=config.record,
+        fingerprint=data.fingerprint(),
+    )
+
+
+def flush(spilled: HostRecorder, state: TrainState, epoch: int) -> TrainState:
+    """Move the one column on the device to disk."""
+    buffers = state.recorder
+    assert buffers is not None
+    spilled.write_epoch(epoch, jax.tree.map(lambda x: np.asarray(x)[: len(spilled), 0], buffers.seen))
+    return state._replace(recorder=jax.jit(recorder.clear, donate_argnums=0)(buffers))
+
+
+def finished_trace(buffers: recorder.RecorderState, spilled: HostRecorder | None, data: Dataset, mode: str) -> Trace:
+    n = len(data)
+    prob_sum = None if buffers.prob_sum is None else np.asarray(buffers.prob_sum)[:n]
+    if spilled is not None:
+        if prob_sum is not None:
+            spilled.add_probabilities(prob_sum)
+        return spilled.trace()
+    seen = jax.tree.map(lambda x: np.asarray(x)[:n], buffers.seen)
+    mean_probs = mean_probabilities(prob_sum, seen.argmax)
+    return Trace(data.labels, seen, data.num_classes, mean_probs, mode=mode, fingerprint=data.fingerprint())
