@@ -1,6 +1,23 @@
-"""Data sets on the host: from arrays, files, folders and TFDS."""
+"""Data sets on the host: from arrays, files, folders and TFDS, and labels that people gave."""
 
+from jaxnoisy.data.arrays import read_arrays
 from jaxnoisy.data.dataset import Dataset, make
+from jaxnoisy.data.digits import read_digits
+from jaxnoisy.data.folders import read_folder
+from jaxnoisy.data.human import human_labels, with_human_labels
 from jaxnoisy.data.spec import load
+from jaxnoisy.data.tables import read_table
+from jaxnoisy.data.tfds import read_tfds
 
-__all__ = ["Dataset", "load", "make"]
+__all__ = [
+    "Dataset",
+    "human_labels",
+    "load",
+    "make",
+    "read_arrays",
+    "read_digits",
+    "read_folder",
+    "read_table",
+    "read_tfds",
+    "with_human_labels",
+]

@@ -8,6 +8,9 @@ import numpy as np
 
 from jaxnoisy import check
 
+MAX_UNNAMED_CLASSES = 1_000_000
+"""Labels at or above this are taken for a mistake (a date, a hash) unless class names are given."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
@@ -74,10 +77,13 @@ class Dataset:
         """(n,) bool, where the given label differs from the clean one; None where truth is not known."""
         return None if self.clean_labels is None else self.labels != self.clean_labels
 
-    def with_labels(self, labels: np.ndarray) -> "Dataset":
-        """The same examples under other labels, (n,) integers in 0..c-1."""
+    def with_labels(self, labels: np.ndarray, *, clean_labels: np.ndarray | None = None) -> "Dataset":
+        """The same examples under other labels, (n,) integers in 0..c-1; true labels too where they are given."""
         checked = check.labels(labels, num_classes=self.num_classes, n=len(self))
-        return dataclasses.replace(self, labels=checked)
+        clean = self.clean_labels
+        if clean_labels is not None:
+            clean = check.labels(clean_labels, num_classes=self.num_classes, n=len(self), name="clean_labels")
+        return dataclasses.replace(self, labels=checked, clean_labels=clean)
 
     def take(self, rows: np.ndarray) -> "Dataset":
         """The examples at ``rows`` ((k,) indices or (n,) bool), with all classes kept in their numbering."""
@@ -135,6 +141,11 @@ def make(
     clean = None if clean_labels is None else check.labels(clean_labels, n=len(checked), name="clean_labels")
     if class_names is None:
         highest = max(int(checked.max()), int(clean.max()) if clean is not None else 0)
+        if highest >= MAX_UNNAMED_CLASSES:
+            raise ValueError(
+                f"the largest label is {highest}: class numbers run from 0 to c - 1 without gaps; number the classes "
+                f"anew (np.unique(labels, return_inverse=True)), or give class_names"
+            )
         class_names = [str(k) for k in range(highest + 1)]
     return Dataset(
         inputs=_shaped(np.asarray(inputs) if not isinstance(inputs, np.memmap) else inputs),

@@ -5,7 +5,7 @@ import numpy as np
 from jaxnoisy.data.dataset import Dataset, make
 
 
-def digits() -> Dataset:
+def read_digits() -> Dataset:
     """Load scikit-learn's handwritten digits as gray images.
 
     The published values 0..16 become 0..255 by ``round(255 value / 16)``, so that the images are on the scale of
@@ -16,7 +16,7 @@ def digits() -> Dataset:
         like any others: ``clean_labels`` is None.
 
     Example:
-        >>> digits().inputs.shape
+        >>> read_digits().inputs.shape
         (1797, 8, 8, 1)
     """
     from sklearn.datasets import load_digits
