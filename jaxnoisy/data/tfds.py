@@ -38,7 +38,7 @@ def read_tfds(
             TensorFlow), has no such split, no inputs or labels of a kind read here, or images of different sizes. The
             message says what to run.
 
-    Cost: some 10,000 small images a second.
+    Cost: one pass over the split, decoded in threads; the whole split is held in memory.
     """
     builder = _builder(name, data_dir)
     inputs, label, has_id = _features(builder)
@@ -113,18 +113,21 @@ def _features(builder: Any) -> tuple[str, str, bool]:
     else:
         inputs = _only(features, "image", tfds.features.Image) or _only(features, "features", tfds.features.Tensor)
         label = _only(features, "label", tfds.features.ClassLabel)
-    numeric = (
-        isinstance(features.get(inputs), tfds.features.Tensor) and np.dtype(features[inputs].np_dtype).kind in "biuf"
-    )
-    if not (numeric or isinstance(features.get(inputs), tfds.features.Image)) or not isinstance(
-        features.get(label), tfds.features.ClassLabel
-    ):
+    if not (_is_input(features.get(inputs)) and isinstance(features.get(label), tfds.features.ClassLabel)):
         listed = ", ".join(f"{key} ({type(value).__name__})" for key, value in features.items())
         raise ValueError(
             f"{builder.info.name!r} has no pair of an image or array of numbers and a class label, only {listed}: "
             "save what you need as .npz instead"
         )
     return inputs, label, text_id
+
+
+def _is_input(feature: Any) -> bool:
+    import tensorflow_datasets as tfds
+
+    if isinstance(feature, tfds.features.Image):
+        return np.dtype(feature.np_dtype).kind == "u"  # Float images are stored as the bytes of another picture.
+    return type(feature) is tfds.features.Tensor and np.dtype(feature.np_dtype).kind in "biuf"
 
 
 def _only(features: dict[str, Any], preferred: str, kind: type) -> str | None:
@@ -151,8 +154,9 @@ def _source(builder: Any, split: str) -> Any:
     try:
         return builder.as_data_source(split, decoders=decoders)
     except NotImplementedError as error:
+        kind = builder.info.file_format.value
         raise ValueError(
-            f"{builder.info.name!r} is prepared in {str(builder.data_dir)!r} as {builder.info.file_format.value}, which needs "
-            "TensorFlow to be read. Prepare it again in another folder with "
+            f"{builder.info.name!r} is prepared in {str(builder.data_dir)!r} as {kind}, which needs TensorFlow to be "
+            "read. Prepare it again in another folder with "
             f"tfds.builder('{builder.info.name}', data_dir=..., file_format='array_record').download_and_prepare()"
         ) from error
