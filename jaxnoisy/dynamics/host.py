@@ -22,7 +22,7 @@ class HostRecorder:
         num_classes: c; by default one more than the largest label.
         directory: where to keep the buffers as memory-mapped ``.npy`` files; by default they stay in memory. The folder
             must not hold a trace already. Read it back with ``jaxnoisy.dynamics.load(directory)``.
-        resume: go on filling the buffers that ``directory`` holds.
+        resume: go on filling the buffers that ``directory`` holds, if it holds them all; otherwise begin anew.
         dtype: storage of the float fields, as for the device recorder.
         probabilities: also keep the mean class probabilities, (n, c) float32 in memory. Each example may then be
             recorded once per epoch only.
@@ -61,9 +61,10 @@ class HostRecorder:
             raise TypeError(f"dtype must be a floating point type, but is {dtype}")
         self._mode, self._fingerprint = mode, fingerprint
         self._directory = None if directory is None else Path(directory)
-        self._resume = resume
-        if self._directory is not None and not resume:
-            _make_fresh(self._directory)
+        self._resume = False
+        if self._directory is not None:
+            self._resume = resume and all((self._directory / f"{name}.npy").exists() for name in Observation._fields)
+            _prepare(self._directory, resume=resume)
         shape = (epochs, len(self._labels))
         floats = {name: self._buffer(name, shape, np.dtype(dtype), np.nan) for name in FLOAT_FIELDS}
         self._seen = Observation(**floats, argmax=self._buffer("argmax", shape, class_dtype(self._num_classes), -1))
@@ -153,7 +154,7 @@ def mean_probabilities(prob_sum: np.ndarray | None, argmax: np.ndarray) -> np.nd
     return np.where(count > 0, prob_sum / np.maximum(count, 1), 1 / prob_sum.shape[1]).astype(np.float32)
 
 
-def _make_fresh(directory: Path) -> None:
-    if (directory / HEADER_FILE).exists() or (directory / "argmax.npy").exists():
+def _prepare(directory: Path, *, resume: bool) -> None:
+    if not resume and ((directory / HEADER_FILE).exists() or (directory / "argmax.npy").exists()):
         raise ValueError(f"{os.fspath(directory)!r} holds a trace already: choose another folder, or remove it")
     directory.mkdir(parents=True, exist_ok=True)

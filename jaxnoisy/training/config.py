@@ -19,7 +19,6 @@ class TrainConfig:
         weight_decay: L2 coefficient, on every parameter as the papers do.
         schedule: "constant", "step" (times ``step_factor`` after each epoch in ``step_epochs``) or "cosine" (to 0).
         flip, crop: augmentation of images: mirror with probability 1/2; pad by ``crop`` pixels and crop at random.
-        compute_dtype: "float32", or "bfloat16" for forward and backward passes with float32 parameters.
         record: "train" takes the dynamics from the training step's own logits, at no extra pass; "eval" adds a pass in
             evaluation mode over all examples after each epoch; "none" takes none.
         trace_dtype: storage of the trace, "float32" or "float16".
@@ -42,7 +41,6 @@ class TrainConfig:
     step_factor: float = 0.1
     flip: bool = False
     crop: int = 0
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"
     record: Literal["train", "eval", "none"] = "train"
     trace_dtype: Literal["float32", "float16"] = "float32"
     seed: int = 0
@@ -58,7 +56,6 @@ class TrainConfig:
         check.positive_int(self.seed, name="seed", minimum=0)
         check.one_of(self.optimizer, ("sgd", "adamw"), name="optimizer")
         check.one_of(self.schedule, ("constant", "step", "cosine"), name="schedule")
-        check.one_of(self.compute_dtype, ("float32", "bfloat16"), name="compute_dtype")
         check.one_of(self.record, ("train", "eval", "none"), name="record")
         check.one_of(self.trace_dtype, ("float32", "float16"), name="trace_dtype")
         if not self.learning_rate > 0:

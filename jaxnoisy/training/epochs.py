@@ -45,7 +45,6 @@ def streamed_epochs(
     mesh: Mesh | None,
 ) -> Callable[[TrainState], tuple[TrainState, Sums]]:
     """Epochs over inputs that stay on the host, in the same order, gathered ahead of the device."""
-    one_step = jax.jit(step, donate_argnums=0)
     order = jax.jit(batch_rows, static_argnums=(2, 3))
 
     def batch(both: tuple[np.ndarray, np.ndarray]) -> Batch:
@@ -53,6 +52,9 @@ def streamed_epochs(
         weight = np.where(source == rows, weights[source], 0).astype(np.float32)
         host = (data.inputs[source], data.labels[source], weight, rows)
         return Batch(*jax.device_put(host, sharding.over_examples(mesh)))
+
+    first = batch((kept[:1].repeat(config.batch_size), kept[:1].repeat(config.batch_size)))
+    one_step = jax.jit(step, donate_argnums=0).lower(state, first, jax.random.key(0)).compile()
 
     def run(state: TrainState) -> tuple[TrainState, Sums]:
         order_key, step_key = epoch_key(config.seed, state.epoch)

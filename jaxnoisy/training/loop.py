@@ -124,7 +124,7 @@ def fit(
 
     spilled = None
     if spill is not None and state.recorder is not None:
-        spilled = recording.open_spill(spill, data, config, resume=int(state.epoch) > 0)
+        spilled = recording.open_spill(spill, data, config, resume=resume)
 
     resident = data.inputs.nbytes <= config.device_budget if config.on_device is None else config.on_device
     make_epoch = resident_epochs if resident else streamed_epochs

@@ -12,6 +12,7 @@ from jaxnoisy.training.state import TrainState
 
 
 def open_spill(folder: files.PathLike, data: Dataset, config: TrainConfig, *, resume: bool) -> HostRecorder:
+    """The folder that columns move to; with ``resume``, as far as a run before this one filled it."""
     return HostRecorder(
         data.labels,
         config.epochs,
@@ -33,6 +34,7 @@ def flush(spilled: HostRecorder, state: TrainState, epoch: int) -> TrainState:
 
 
 def finished_trace(buffers: recorder.RecorderState, spilled: HostRecorder | None, data: Dataset, mode: str) -> Trace:
+    """The trace of a finished run, from the device's buffers or from the folder they were spilled to."""
     n = len(data)
     prob_sum = None if buffers.prob_sum is None else np.asarray(buffers.prob_sum)[:n]
     if spilled is not None:
