@@ -18,7 +18,7 @@ def write_detections(path: files.PathLike, findings: Findings) -> None:
     for name, found in findings.detections.items():
         arrays[f"{name}/scores"] = np.asarray(found.scores, np.float64)
         arrays[f"{name}/flagged"] = np.asarray(found.flagged, bool)
-        arrays[f"{name}/threshold"] = np.float64(np.nan if found.threshold is None else found.threshold)
+        arrays[f"{name}/threshold"] = np.asarray(np.nan if found.threshold is None else found.threshold, np.float64)
     files.write_npz(path, arrays)
 
 

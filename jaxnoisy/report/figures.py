@@ -1,0 +1,130 @@
+"""The two charts of the page: where the scores lie, and how examples were learned over time."""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from jaxnoisy.dynamics import signals
+from jaxnoisy.dynamics.trace import Trace
+from jaxnoisy.report.canvas import FLAGGED, INK, KEPT, chart, legend_above, sample
+
+_BINS = 50
+_TRAJECTORIES = 20_000
+
+
+class Picture(NamedTuple):
+    """A chart and what it shows in words.
+
+    Attributes:
+        svg: an ``svg`` element, free of text from the data.
+        alt: the main numbers, for those who cannot see it.
+        note: what a reader must know of how it was drawn, or "".
+    """
+
+    svg: str
+    alt: str
+    note: str
+
+
+def score_distribution(
+    scores: np.ndarray, flagged: np.ndarray, threshold: float | None, flips: np.ndarray | None = None
+) -> Picture:
+    """A histogram of the scores, flagged on top of kept, with the threshold and the truth where they are known.
+
+    The outermost 0.1 % on either side are gathered in the first and the last bar, so that a few extreme scores do not
+    squeeze all others into one. The counts go on a logarithmic axis where the flagged would be too few to see.
+
+    Args:
+        scores: (n,) floats.
+        flagged: (n,) bool.
+        threshold: where the method's rule is one number.
+        flips: (n,) bool, the known wrong labels.
+    """
+    low, high = np.quantile(scores, [0.001, 0.999])
+    if threshold is not None:
+        low, high = min(low, threshold), max(high, threshold)
+    if not low < high:
+        low, high = low - 0.5, high + 0.5
+    inside = np.clip(scores, low, high)
+    edges = np.linspace(low, high, _BINS + 1)
+    kept, taken = (np.histogram(inside[chosen], edges)[0] for chosen in (~flagged, flagged))
+    logarithmic = bool(flagged.any()) and kept.max() > 30 * taken.max()
+    with chart("scores") as drawn:
+        axes, width, left = drawn.axes, edges[1] - edges[0], edges[:-1]
+        style = {"width": width, "align": "edge", "edgecolor": "white", "linewidth": 0.4}
+        axes.bar(left, kept, color=KEPT, label="kept", **style)
+        if flagged.any():
+            axes.bar(left, taken, bottom=kept, color=FLAGGED, label="flagged", **style)
+        if flips is not None:
+            wrong = np.histogram(inside[flips], edges)[0]
+            axes.stairs(wrong, edges, color=INK, linewidth=1.2, label="truly mislabeled")
+        if threshold is not None:
+            axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label="threshold")
+        if logarithmic:
+            axes.set_yscale("symlog", linthresh=1)
+            axes.set_ylim(0, None)
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_xlabel("score (higher = more suspicious)")
+        axes.set_ylabel("examples (log scale)" if logarithmic else "examples per bar")
+        axes.margins(x=0.01)
+        legend_above(axes)
+    outside = int(((scores < low) | (scores > high)).sum())
+    rule = "" if threshold is None else f", threshold {threshold:.3g}"
+    return Picture(
+        drawn.svg,
+        f"Histogram of {len(scores):,} scores from {scores.min():.3g} to {scores.max():.3g}, median "
+        f"{np.median(scores):.3g}{rule}; {int(flagged.sum()):,} flagged.",
+        f"{outside:,} more extreme scores are counted in the outermost bars." if outside else "",
+    )
+
+
+def trajectories(trace: Trace, flagged: np.ndarray) -> Picture | None:
+    """The probability of the given label over the epochs: median, middle half and middle 90 % of either group.
+
+    Args:
+        trace: n examples, t epochs; of either group at most 20,000 are read, always the same ones.
+        flagged: (n,) bool.
+
+    Returns:
+        The chart, or None for a trace of a single epoch, which has no trajectory.
+    """
+    if trace.epochs < 2:
+        return None
+    groups = [("kept", KEPT, np.flatnonzero(~flagged)), ("flagged", FLAGGED, np.flatnonzero(flagged))]
+    epochs = np.arange(1, trace.epochs + 1)
+    said = []
+    with chart("trajectories") as drawn:
+        axes = drawn.axes
+        for name, colour, rows in groups:
+            if not len(rows):
+                continue
+            read = signals.probability(trace.take(sample(rows, _TRAJECTORIES)).seen)
+            levels = _quantiles(read, [0.05, 0.25, 0.5, 0.75, 0.95])
+            axes.fill_between(epochs, levels[0], levels[4], color=colour, alpha=0.12, linewidth=0)
+            axes.fill_between(epochs, levels[1], levels[3], color=colour, alpha=0.25, linewidth=0)
+            axes.plot(epochs, levels[2], color=colour, linewidth=2, label=f"{name} (median)")
+            medians = levels[2][np.isfinite(levels[2])]
+            if len(medians):
+                said.append(f"{name}: median from {medians[0]:.2f} to {medians[-1]:.2f}")
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_xlim(1, trace.epochs)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("probability of the given label")
+        legend_above(axes)
+    read_all = max(len(rows) for _, _, rows in groups) <= _TRAJECTORIES
+    return Picture(
+        drawn.svg,
+        f"Probability of the given label over {trace.epochs} epochs; " + "; ".join(said) + ".",
+        "" if read_all else f"Drawn from at most {_TRAJECTORIES:,} examples of either group, chosen at random.",
+    )
+
+
+def _quantiles(values: np.ndarray, levels: list[float]) -> np.ndarray:
+    """(len(levels), t) quantiles of the recorded entries of each column; NaN where a column has none."""
+    out = np.full((len(levels), values.shape[1]), np.nan)
+    some = ~np.isnan(values).all(axis=0)
+    out[:, some] = np.nanquantile(values[:, some], levels, axis=0)
+    return out

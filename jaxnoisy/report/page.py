@@ -1,0 +1,117 @@
+"""``report.html``: one file that needs nothing else, for a person to look at."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from jaxnoisy.findings import Findings
+from jaxnoisy.report import text
+from jaxnoisy.report.agreement import agreement
+from jaxnoisy.report.canvas import FLAGGED, KEPT
+from jaxnoisy.report.classes import LISTED, class_rates, confusion_matrix, largest_confusions
+from jaxnoisy.report.figures import Picture, score_distribution, trajectories
+from jaxnoisy.report.gallery import SIZE, cards
+from jaxnoisy.report.table import comparison
+
+_SKIPPED = 50
+
+
+class Shade(NamedTuple):
+    """A coloured cell: its text, its background and the text colour that is legible on it."""
+
+    text: str
+    background: str
+    ink: str
+
+
+def render_page(findings: Findings, summary: Mapping[str, Any], suggested: np.ndarray) -> str:
+    """Build the page.
+
+    It holds its pictures and its style and refers to nothing outside; it runs no script. Everything that comes from
+    the data (class names, ids, method names, settings, skipped files) is escaped by the template and never drawn by
+    matplotlib. At most 48 examples are shown; charts of large data are drawn from a fixed random part.
+
+    Args:
+        findings: n examples.
+        summary: from :func:`jaxnoisy.report.summarize` on the same findings.
+        suggested: (n,) int class numbers, from ``findings.suggested()``.
+
+    Returns:
+        HTML, free of lone surrogates, so that it can be encoded as UTF-8.
+
+    Cost: about a second for matplotlib, and a few passes over the scores.
+    """
+    primary = findings.detections[findings.primary]
+    scores, flagged = np.asarray(primary.scores), np.asarray(primary.flagged, bool)
+    matrix = confusion_matrix(findings, suggested)
+    examples = np.bincount(findings.labels, minlength=len(matrix))
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jaxnoisy.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": text.count,
+        "percent": text.percent,
+        "number": text.number,
+        "seconds": text.seconds,
+        "shown": text.shown,
+    }
+    return environment.get_template("page.html.j2").render(
+        summary=summary,
+        title=text.shown(summary["data"]["name"] or "Label report"),
+        names=[text.shown(name) for name in findings.class_names],
+        flagged=int(flagged.sum()),
+        cards=cards(findings, suggested),
+        size=SIZE,
+        comparison=comparison(summary),
+        distribution=_markup(score_distribution(scores, flagged, primary.threshold, findings.flips)),
+        trajectories=_markup(trajectories(findings.trace, flagged)),
+        matrix=_shaded(matrix) if len(matrix) <= LISTED else None,
+        confusions=largest_confusions(matrix, examples),
+        rates=class_rates(findings),
+        agreement=_agreement(findings),
+        settings=text.flattened(summary["settings"]),
+        skipped=[text.shown(line, limit=300) for line in summary["data"]["skipped"][:_SKIPPED]],
+        colours={"flagged": FLAGGED, "kept": KEPT},
+    )
+
+
+def _markup(picture: Picture | None) -> Picture | None:
+    # The one place where text is declared safe: charts hold no text from the data.
+    return None if picture is None else picture._replace(svg=Markup(picture.svg))
+
+
+def _shaded(matrix: np.ndarray) -> list[list[Shade]]:
+    top = max(int(matrix.max()), 1)
+    return [[_shade(f"{value:,}" if value else "", value / top, FLAGGED) for value in row] for row in matrix.tolist()]
+
+
+def _agreement(findings: Findings) -> tuple[tuple[str, ...], list[list[Shade]]] | None:
+    """Overlap of flags above the diagonal, rank correlation below it; None for a single method."""
+    if len(findings.detections) < 2:
+        return None
+    compared = agreement(findings.detections)
+    cells = []
+    for i in range(len(compared.methods)):
+        row = []
+        for j in range(len(compared.methods)):
+            value = float((compared.overlap if j > i else compared.correlation)[i, j])
+            known = np.isfinite(value) and i != j
+            label = "" if i == j else text.percent(value, 0) if j > i else f"{value:.2f}" if known else "–"
+            row.append(_shade(label, max(value, 0.0) if known else 0.0, KEPT))
+        cells.append(row)
+    return tuple(text.shown(name) for name in compared.methods), cells
+
+
+def _shade(label: str, weight: float, colour: str) -> Shade:
+    """White for weight 0, ``colour`` for 1; the square root lets small entries show."""
+    mix = float(np.sqrt(weight))
+    channels = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+    red, green, blue = (round(255 + (channel - 255) * mix) for channel in channels)
+    return Shade(label, f"#{red:02x}{green:02x}{blue:02x}", "#ffffff" if mix > 0.75 else "#1f2328")
