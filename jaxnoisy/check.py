@@ -46,6 +46,9 @@ def labels(y: Any, *, num_classes: int | None = None, n: int | None = None, name
     if low < 0:
         where = int(np.argmin(a))
         raise ValueError(f"{name}[{where}] is {low}: labels are numbered from 0; leave out examples without a label")
+    if high > np.iinfo(np.int32).max:
+        where = int(np.argmax(a))
+        raise ValueError(f"{name}[{where}] is {high}, larger than any class number: number the classes from 0")
     if num_classes is not None and high >= num_classes:
         where = int(np.argmax(a))
         raise ValueError(

@@ -164,7 +164,12 @@ def _shaped(inputs: np.ndarray) -> np.ndarray:
     if inputs.ndim < 2:
         raise ValueError(f"inputs must have shape (n, ...) with at least two axes, but have shape {inputs.shape}")
     if inputs.dtype != np.uint8 and inputs.dtype not in (np.dtype(np.float32), np.dtype(np.float16)):
-        inputs = inputs.astype(np.float32)
+        check.finite(inputs, name="inputs")
+        with np.errstate(over="ignore"):
+            narrow = inputs.astype(np.float32)
+        if not np.isfinite(narrow).all():
+            raise ValueError("inputs has values beyond the range of float32 (3.4e38): scale them")
+        inputs = narrow
     if inputs.ndim == 3:
         return inputs[..., None]
     if inputs.ndim > 4:

@@ -43,6 +43,8 @@ def read_tfds(
     builder = _builder(name, data_dir)
     inputs, label, has_id = _features(builder)
     source = _source(builder, split)
+    if len(source) == 0:
+        raise ValueError(f"split {split!r} of {name!r} is empty: at least two examples are needed")
     labels: list[int] = []
     ids: list[str] = []
 
@@ -116,8 +118,8 @@ def _features(builder: Any) -> tuple[str, str, bool]:
     if not (_is_input(features.get(inputs)) and isinstance(features.get(label), tfds.features.ClassLabel)):
         listed = ", ".join(f"{key} ({type(value).__name__})" for key, value in features.items())
         raise ValueError(
-            f"{builder.info.name!r} has no pair of an image or array of numbers and a class label, only {listed}: "
-            "save what you need as .npz instead"
+            f"{builder.info.name!r} has no pair of inputs (an image, or an array of numbers of one shape) and a class "
+            f"label, only {listed}: save what you need as .npz instead"
         )
     return inputs, label, text_id
 
@@ -127,7 +129,8 @@ def _is_input(feature: Any) -> bool:
 
     if isinstance(feature, tfds.features.Image):
         return np.dtype(feature.np_dtype).kind == "u"  # Float images are stored as the bytes of another picture.
-    return type(feature) is tfds.features.Tensor and np.dtype(feature.np_dtype).kind in "biuf"
+    fixed = type(feature) is tfds.features.Tensor and None not in feature.shape
+    return fixed and np.dtype(feature.np_dtype).kind in "biuf"
 
 
 def _only(features: dict[str, Any], preferred: str, kind: type) -> str | None:
