@@ -1,10 +1,8 @@
 """Steps that the generators share: reading the arguments, choosing who flips, comparing the labels."""
 
-import math
-from fractions import Fraction
-
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnoisy import check
 from jaxnoisy.noise.result import NoisyLabels
@@ -34,35 +32,30 @@ def result(given: Array, drawn: Array) -> NoisyLabels:
     return NoisyLabels(labels, labels != given)
 
 
-def flips(key: Key, can_flip: Array, *, rate: float, exact: bool) -> Array:
+def flips(key: Key, labels: Array, movable: np.ndarray, *, rate: float, exact: bool) -> Array:
     """Choose the examples that flip.
 
     Args:
         key: typed key.
-        can_flip: bool (n,), false where the class has no other class to go to.
-        rate: probability that an example that can flip does.
-        exact: flip ``round(rate * m)`` of the m examples that can, every such subset being equally likely.
+        labels: integers (n,).
+        movable: bool (c,), false for a class that has no other class to go to.
+        rate: probability that an example of a movable class flips.
+        exact: flip ``round(rate * m)`` of the m examples of movable classes, every such subset being equally likely.
 
     Returns:
-        Bool (n,), false wherever ``can_flip`` is. One sort of n numbers with ``exact``, none without.
+        Bool (n,), false wherever the class is not movable. One sort of n numbers with ``exact``, none without.
     """
-    n = can_flip.shape[0]
+    n = labels.shape[0]
+    can_flip = jnp.asarray(movable)[labels]
     if not exact:
         return jax.random.bernoulli(key, rate, (n,)) & can_flip
+    if movable.all():
+        count = jnp.asarray(round(rate * n))
+    else:
+        # m depends on the labels. A float32 product can be off by one from the caller's round(rate * m), so every
+        # answer is worked out beforehand in float64, halves to even as Python has them.
+        answers = np.round(rate * np.arange(n + 1)).astype(np.int32)
+        count = jnp.asarray(answers)[jnp.sum(can_flip, dtype=jnp.int32)]
     # Distinct ranks, those of examples that cannot flip above all others: the k smallest are a uniform k-subset.
     rank = jax.random.permutation(key, n) + jnp.where(can_flip, 0, n)
-    count = _rounded_share(jnp.sum(can_flip, dtype=jnp.int32), rate)
     return rank < jnp.append(jnp.sort(rank), 2 * n)[count]
-
-
-def _rounded_share(m: Array, rate: float) -> Array:
-    """``round(rate * m)``, halves to even as Python has it, for an int32 ``m`` that may be traced.
-
-    A float32 product can be off by one (and so differ from what the caller's Python says); with the rate as a fraction
-    p / q whose 2 p q fits in 31 bits, integers suffice.
-    """
-    share = Fraction(rate).limit_denominator(min(2**30, math.isqrt(int(2**29 / max(rate, 2.0**-31)))))
-    p, q = share.numerator, share.denominator
-    whole, rest = p * (m // q) + p * (m % q) // q, p * (m % q) % q
-    round_up = (2 * rest > q) | ((2 * rest == q) & (whole % 2 == 1))
-    return whole + round_up.astype(whole.dtype)

@@ -46,7 +46,7 @@ def asymmetric(
 
     def corrupt(key: Key, labels: ArrayLike, inputs: ArrayLike | None = None) -> NoisyLabels:
         given = _draw.arguments(key, labels, num_classes=c)
-        flip = _draw.flips(key, jnp.asarray(moves)[given], rate=r, exact=exact)
+        flip = _draw.flips(key, given, moves, rate=r, exact=exact)
         return _draw.result(given, jnp.where(flip, jnp.asarray(target)[given], given))
 
     return corrupt

@@ -25,10 +25,11 @@ def instance(
 
     Truncation moves the mean: rates 0.1, 0.2, 0.3, 0.4 give 0.1288, 0.2055, 0.3004, 0.4000 wrong labels on average.
 
-    The scale of the inputs decides the task. A score has standard deviation ||x||, so the pixels 0..255 used in the
-    literature make the softmax all but one-hot: with such inputs every class flips to a class or two, as under
-    asymmetric noise, whatever the image shows. With rows of length 1 the scores have deviation 1, and the target
-    varies with the example.
+    The scale of the inputs decides the task. Given an input x, its scores have standard deviation ||x|| over the draw
+    of W, so with the pixels 0..255 used in the literature the softmax is all but one-hot: nearly every example has one
+    target, which the examples of a class mostly share as their pixels point the same way, so that the noise comes close
+    to a class-conditional one. Dividing pixels by 255 does not change that, as images are still tens of units long.
+    With rows of length 1 the scores have deviation 1, several targets stay open, and their odds vary with the example.
 
     Args:
         num_classes: c >= 2.
@@ -45,9 +46,9 @@ def instance(
         the inputs, which keep their dtype: O(n c + c d c + batch_size d).
 
     Raises:
-        ValueError: fewer than two classes, a rate outside [0, 1], an unknown scale, a spread outside (0, 1], a batch
-            size below 1; from ``corrupt``: inputs that are missing, of another length than the labels, without a feature
-            axis, or not finite.
+        ValueError: fewer than two classes, a rate outside [0, 1], an unknown scale, a spread outside (0, 1], or a batch
+            size below 1; from ``corrupt``: inputs that are missing, of another length than the labels, without a
+            feature axis, or not finite.
         TypeError: from ``corrupt``: inputs that are not real numbers.
 
     Example:

@@ -55,7 +55,7 @@ def superclass(*, num_classes: int, groups: ArrayLike, rate: float, exact: bool 
         given = _draw.arguments(key, labels, num_classes=c)
         flip_key, step_key = jax.random.split(key)
         count = jnp.asarray(size)[given]
-        flip = _draw.flips(flip_key, count > 1, rate=r, exact=exact)
+        flip = _draw.flips(flip_key, given, size > 1, rate=r, exact=exact)
         step = jax.random.randint(step_key, given.shape, 1, jnp.maximum(count, 2))
         other = jnp.asarray(members)[jnp.asarray(first)[given] + (jnp.asarray(place)[given] + step) % count]
         return _draw.result(given, jnp.where(flip, other, given))

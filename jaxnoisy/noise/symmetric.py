@@ -42,7 +42,7 @@ def symmetric(*, num_classes: int, rate: float, exact: bool = False) -> Corrupt[
     def corrupt(key: Key, labels: ArrayLike, inputs: ArrayLike | None = None) -> NoisyLabels:
         given = _draw.arguments(key, labels, num_classes=c)
         flip_key, step_key = jax.random.split(key)
-        flip = _draw.flips(flip_key, jnp.ones(given.shape, bool), rate=r, exact=exact)
+        flip = _draw.flips(flip_key, given, np.ones(c, bool), rate=r, exact=exact)
         step = jax.random.randint(step_key, given.shape, 1, c)
         y = given.astype(jnp.int32)
         return _draw.result(given, jnp.where(flip, (y + step) % c, y))
