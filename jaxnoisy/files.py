@@ -115,6 +115,17 @@ def read_npy(path: PathLike, *, mmap: bool = False) -> np.ndarray:
     return a
 
 
+def read_named(spec: str, name: str) -> np.ndarray:
+    """Read one array from ``FILE`` or ``npy:FILE``: an ``.npy``, or the array called ``name`` in an ``.npz``."""
+    path = spec.removeprefix("npy:")
+    if not path.endswith(".npz"):
+        return read_npy(path)
+    arrays = read_npz(path)
+    if name not in arrays:
+        raise ValueError(f"{path!r} has no array {name!r}, but {', '.join(sorted(arrays)) or 'none'}")
+    return arrays[name]
+
+
 def _refusal(path: str, error: ValueError) -> str:
     if "allow_pickle" in str(error) or "pickled" in str(error):
         return f"{path!r} holds pickled Python objects, which are never loaded: save plain numeric or text arrays"

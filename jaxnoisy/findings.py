@@ -1,15 +1,16 @@
 """What detectors found in a data set: the record that reports, tables and notebooks read."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxnoisy.data.dataset import Dataset
-from jaxnoisy.detect.detection import Detection
+from jaxnoisy.detect import TRACE_METHODS, Detection, estimated_noise_rate
 from jaxnoisy.dynamics.trace import Trace
 from jaxnoisy.metrics import DetectionMetrics, detection_metrics
+from jaxnoisy.timing import timed
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,6 +64,48 @@ class Findings:
         if self.flips is None:
             return {}
         return {name: detection_metrics(d.scores, d.flagged, self.flips) for name, d in self.detections.items()}
+
+
+def find(
+    trace: Trace,
+    methods: Sequence[str],
+    *,
+    others: Mapping[str, Detection] | None = None,
+    dataset: Dataset | None = None,
+    flips: np.ndarray | None = None,
+    settings: Mapping[str, Any] | None = None,
+    timings: Mapping[str, float] | None = None,
+) -> Findings:
+    """Let detectors read a trace.
+
+    Args:
+        trace: n examples, t epochs.
+        methods: names from :data:`jaxnoisy.detect.TRACE_METHODS` or ``others``, in the order to report them; the first
+            is the primary one.
+        others: detections that were made elsewhere, by name.
+        dataset: the examples, if at hand.
+        flips: (n,) bool, known wrong labels.
+        settings: what was run, for the summary.
+        timings: seconds of earlier stages; those of the detectors are added.
+
+    Returns:
+        :class:`Findings`. The noise rate is confident learning's estimate where the mean class probabilities were
+        recorded, otherwise the share that the primary method flags.
+    """
+    seconds = dict(timings or {})
+    detections: dict[str, Detection] = {}
+    for name in methods:
+        if others and name in others:
+            detections[name] = others[name]
+            continue
+        with timed(seconds, f"detect {name}"):
+            detections[name] = TRACE_METHODS[name]()(trace)
+    primary = methods[0]
+    if trace.mean_probs is not None:
+        noise_rate = estimated_noise_rate(trace.labels, trace.mean_probs)
+    else:
+        noise_rate = float(detections[primary].flagged.mean())
+    return Findings(trace, detections, primary, noise_rate, dataset, flips, dict(settings or {}), seconds)
 
 
 def suggested_labels(trace: Trace, flagged: np.ndarray) -> np.ndarray:

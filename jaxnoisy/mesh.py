@@ -19,6 +19,17 @@ def data_mesh(devices: int | None = None) -> Mesh:
     return jax.make_mesh((count,), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=available[:count])
 
 
+def default_mesh(devices: int | None, batch_size: int) -> Mesh | None:
+    """A mesh over the devices asked for, or over all there are; None for one device.
+
+    Where no number is asked for and ``batch_size`` does not split over all devices, one device is used.
+    """
+    count = len(jax.devices()) if devices is None else devices
+    if devices is None and batch_size % count:
+        count = 1
+    return None if count == 1 else data_mesh(count)
+
+
 def over_examples(mesh: Mesh | None) -> NamedSharding | None:
     """The sharding that splits the leading axis over ``data``."""
     return None if mesh is None else NamedSharding(mesh, jax.P(DATA_AXIS))

@@ -4,16 +4,18 @@ from jaxnoisy.dynamics import recorder, signals
 from jaxnoisy.dynamics.host import HostRecorder
 from jaxnoisy.dynamics.observation import Observation, observe
 from jaxnoisy.dynamics.recorder import RecorderState
-from jaxnoisy.dynamics.trace import Trace, from_probabilities, load
+from jaxnoisy.dynamics.trace import Trace, flips, from_probabilities, load, same_labels
 
 __all__ = [
     "HostRecorder",
     "Observation",
     "RecorderState",
     "Trace",
+    "flips",
     "from_probabilities",
     "load",
     "observe",
     "recorder",
+    "same_labels",
     "signals",
 ]

@@ -1,7 +1,6 @@
 """A finished trace: what was recorded of every example in every epoch, on the host and on disk."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -143,6 +142,7 @@ def from_probabilities(pred_probs: np.ndarray, labels: np.ndarray) -> Trace:
 
 def same_labels(trace: Trace, labels: np.ndarray) -> None:
     """Refuse a trace that was taken under other labels than ``labels``."""
+    labels = check.labels(labels)
     if len(trace) != len(labels):
         raise ValueError(
             f"the trace holds {len(trace)} examples, but there are {len(labels)} labels: is it of this data?"
@@ -155,6 +155,7 @@ def same_labels(trace: Trace, labels: np.ndarray) -> None:
         )
 
 
-def labels_fingerprint(labels: np.ndarray) -> str:
-    """Sixteen hex digits of a label vector, for traces whose inputs are not at hand."""
-    return hashlib.sha256(np.ascontiguousarray(labels, np.int32).tobytes()).hexdigest()[:16]
+def flips(trace: Trace, clean_labels: np.ndarray) -> np.ndarray:
+    """(n,) bool, where the trace's given label differs from the clean one."""
+    clean = check.labels(clean_labels, num_classes=trace.num_classes, n=len(trace), name="clean_labels")
+    return trace.labels != clean

@@ -18,7 +18,7 @@ class Checkpoints:
     """The checkpoints of one run in one folder.
 
     A save becomes visible only when it is whole (Orbax renames it into place), so a run killed at any moment resumes
-    from the last whole one. The two newest are kept.
+    from the last whole one. Only the newest is kept.
 
     Args:
         folder: made if it is not there.
@@ -38,7 +38,7 @@ class Checkpoints:
             _same_run(files.read_json(run_file), files.plain(run), path)
         path.mkdir(parents=True, exist_ok=True)
         files.write_json(run_file, run)
-        self._manager = ocp.CheckpointManager(path, options=ocp.CheckpointManagerOptions(max_to_keep=2))
+        self._manager = ocp.CheckpointManager(path, options=ocp.CheckpointManagerOptions(max_to_keep=1))
 
     def latest(self) -> int | None:
         """Epochs done at the newest whole checkpoint; None where there is none."""

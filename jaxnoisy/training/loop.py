@@ -1,6 +1,7 @@
 """The training loop: one function, read from top to bottom."""
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -28,12 +29,13 @@ from jaxnoisy.types import Array
 
 
 class EpochReport(NamedTuple):
-    """What one epoch came to: epochs done, mean loss in nats and accuracy on the given labels, seconds."""
+    """What one epoch came to: epochs done, mean loss (nats) and accuracy on the given labels, seconds, examples."""
 
     epoch: int
     loss: float
     accuracy: float
     seconds: float
+    examples: int
 
 
 class Fit(NamedTuple):
@@ -117,7 +119,14 @@ def fit(
 
     saved = None
     if checkpoints is not None:
-        identity = {**dataclasses.asdict(config), **(run or {}), "data": data.fingerprint(), "kept": len(kept)}
+        identity = {
+            **dataclasses.asdict(config),
+            **(run or {}),
+            "data": data.fingerprint(),
+            "examples": hashlib.sha256(kept.tobytes() + weights.tobytes()).hexdigest()[:16],
+            "probabilities": probabilities,
+            "spilled": spill is not None,
+        }
         saved = Checkpoints(checkpoints, identity, resume=resume)
         if saved.latest() is not None:
             state = saved.restore(state)
@@ -141,7 +150,7 @@ def fit(
             state = extra_pass(state, epoch)
         if spilled is not None:
             state = recording.flush(spilled, state, epoch)
-        report = _report(epoch + 1, sums, started)
+        report = _report(epoch + 1, sums, started, len(kept))
         if not np.isfinite(report.loss):
             raise FloatingPointError(
                 f"training diverged in epoch {epoch + 1}: the mean loss is {report.loss}. "
@@ -160,9 +169,9 @@ def fit(
     return Fit(trained, network, state, scale, trace, tuple(history), compile_seconds)
 
 
-def _report(epoch: int, sums: Sums, started: float) -> EpochReport:
+def _report(epoch: int, sums: Sums, started: float, examples: int) -> EpochReport:
     total, right, weight = (float(x) for x in sums)
-    return EpochReport(epoch, total / weight, right / weight, time.perf_counter() - started)
+    return EpochReport(epoch, total / weight, right / weight, time.perf_counter() - started, examples)
 
 
 def _weights(weights: np.ndarray | None, n: int) -> np.ndarray:

@@ -1,0 +1,132 @@
+"""The main job: train a model on a labelled data set, record its dynamics, and let the detectors read them."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxnoisy import check, files
+from jaxnoisy.data.dataset import Dataset
+from jaxnoisy.detect import TRACE_METHODS, Detection, aum_threshold, threshold_examples, threshold_labels
+from jaxnoisy.dynamics import Trace
+from jaxnoisy.findings import Findings, find
+from jaxnoisy.models import build
+from jaxnoisy.timing import timed
+from jaxnoisy.training import EpochReport, Fit, TrainConfig, fit
+from jaxnoisy.training.recipes import default_model, recipe
+
+METHODS = (*TRACE_METHODS, "aum-threshold")
+"""Every method that :func:`audit` knows: those that read one trace, and AUM with threshold examples (two more runs)."""
+
+Progress = Callable[[str, EpochReport, int], None]
+"""Called after each epoch with the run's name, its report, and the number of epochs."""
+
+
+def audit(
+    data: Dataset,
+    *,
+    methods: Sequence[str] | None = None,
+    model: str = "auto",
+    config: TrainConfig | None = None,
+    seed: int = 0,
+    dtype: str = "float32",
+    mesh: Mesh | None = None,
+    checkpoints: files.PathLike | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Findings:
+    """Find the suspicious labels of a data set.
+
+    Args:
+        data: n examples under their given labels.
+        methods: names from :data:`METHODS`; the first is the one that the report follows. By default every method that
+            reads the one trace.
+        model: a name that :func:`jaxnoisy.models.build` knows, or "auto": "cnn" for images, "mlp" for features.
+        config: how to train; by default :func:`jaxnoisy.training.recipes.recipe`.
+        seed: of the initial parameters and, where ``config`` is not given, of the training.
+        dtype: "float32", or "bfloat16" for forward and backward passes with float32 parameters.
+        mesh: from :func:`jaxnoisy.mesh.data_mesh`, to train on several devices.
+        checkpoints: folder for checkpoints of every run.
+        resume: go on from them.
+        progress: called after each epoch.
+
+    Returns:
+        :class:`~jaxnoisy.findings.Findings`: a :class:`~jaxnoisy.detect.Detection` per method, the trace, suggested
+        labels, an estimate of the noise rate and, where the clean labels are known, the metrics.
+
+    Cost: one training run for all methods together; "aum-threshold" adds two.
+
+    Raises:
+        ValueError: an unknown method or model, or a model that does not fit the data.
+
+    Example:
+        >>> from jaxnoisy.data import load
+        >>> from jaxnoisy.training import TrainConfig
+        >>> found = audit(load("digits"), methods=["aum"], model="linear", config=TrainConfig(epochs=2))
+        >>> found.detections["aum"].scores.shape
+        (1797,)
+    """
+    names = tuple(TRACE_METHODS) if methods is None else known_methods(methods, METHODS)
+    check.one_of(dtype, ("float32", "bfloat16"), name="dtype")
+    model = default_model(data) if model == "auto" else model
+    config = config or recipe(model, data, seed=seed)
+
+    def train(name: str, examples: Dataset, probabilities: bool = False) -> Fit:
+        network = build(
+            model,
+            input_shape=examples.inputs.shape[1:],
+            num_classes=examples.num_classes,
+            key=jax.random.fold_in(jax.random.key(seed), 1),
+            dtype=dtype,
+        )
+        return fit(
+            network,
+            examples,
+            config,
+            probabilities=probabilities,
+            mesh=mesh,
+            checkpoints=None if checkpoints is None else Path(checkpoints) / name,
+            resume=resume,
+            run={"model": model, "dtype": dtype, "init_seed": seed},
+            on_epoch=None if progress is None else lambda report: progress(name, report, config.epochs),
+        )
+
+    timings: dict[str, float] = {}
+    with timed(timings, "train"):
+        main = train("main", data, probabilities="confident-learning" in names)
+    timings["compile"] = main.compile_seconds
+    assert main.trace is not None
+    others: dict[str, Detection] = {}
+    if "aum-threshold" in names:
+        with timed(timings, "train threshold runs"):
+            others["aum-threshold"] = _with_threshold_examples(train, data, seed)
+    settings = {"methods": list(names), "model": model, "dtype": dtype, "seed": seed, **dataclasses.asdict(config)}
+    return find(main.trace, names, others=others, dataset=data, flips=data.flips, settings=settings, timings=timings)
+
+
+def known_methods(methods: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The methods asked for, in order and once each; ValueError names those that are known."""
+    if not methods:
+        raise ValueError(f"no method was given: name some of {', '.join(known)}")
+    return tuple(dict.fromkeys(check.one_of(name, known, name="method") for name in methods))
+
+
+def _with_threshold_examples(train: Callable[[str, Dataset], Fit], data: Dataset, seed: int) -> Detection:
+    """AUM from two runs, each with other examples moved to a class of their own (Pleiss et al. 2020, section 3.2)."""
+    c = data.num_classes
+    key = jax.random.fold_in(jax.random.key(seed), 2)
+    traces: list[Trace] = []
+    masks = [np.asarray(mask) for mask in threshold_examples(key, data.labels, c)]
+    for name, mask in zip(("threshold-a", "threshold-b"), masks):
+        moved = dataclasses.replace(
+            data,
+            labels=np.asarray(threshold_labels(data.labels, mask, c), np.int32),
+            class_names=(*data.class_names, "(threshold)"),
+        )
+        trace = train(name, moved).trace
+        assert trace is not None
+        traces.append(trace)
+    return aum_threshold()(traces[0], masks[0], traces[1], masks[1])
