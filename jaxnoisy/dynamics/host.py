@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxnoisy import check, files
 from jaxnoisy.dynamics.observation import FLOAT_FIELDS, Observation, class_dtype, observe
-from jaxnoisy.dynamics.trace import HEADER_FILE, Trace
+from jaxnoisy.dynamics.trace import HEADER_FILE, Trace, mean_probabilities
 
 
 class HostRecorder:
@@ -144,14 +144,6 @@ class HostRecorder:
             extra = {} if trace.mean_probs is None else {"mean_probs": trace.mean_probs}
             files.write_npz(self._directory / HEADER_FILE, {**trace.header(), "labels": self._labels, **extra})
         return trace
-
-
-def mean_probabilities(prob_sum: np.ndarray | None, argmax: np.ndarray) -> np.ndarray | None:
-    """(n, c) mean over the recorded epochs from their sum; rows never recorded become uniform."""
-    if prob_sum is None:
-        return None
-    count = (argmax >= 0).sum(axis=1)[:, None]
-    return np.where(count > 0, prob_sum / np.maximum(count, 1), 1 / prob_sum.shape[1]).astype(np.float32)
 
 
 def _prepare(directory: Path, *, resume: bool) -> None:

@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnoisy import check
 from jaxnoisy.dynamics.observation import FLOAT_FIELDS, Observation, class_dtype, observe
-from jaxnoisy.types import Array
+from jaxnoisy.dynamics.trace import Trace, mean_probabilities
+from jaxnoisy.types import Array, ArrayLike
 
 
 class RecorderState(NamedTuple):
@@ -62,6 +64,7 @@ def record(state: RecorderState, epoch: Array | int, indices: Array, labels: Arr
 
     Example:
         >>> import jax.numpy as jnp
+    import numpy as np
         >>> state = init(4, 2, num_classes=3)
         >>> state = record(state, 0, jnp.array([2]), jnp.array([1]), jnp.array([[0.0, 2.0, 1.0]]))
         >>> int(state.seen.argmax[2, 0]), int(state.seen.argmax[0, 0])
@@ -77,6 +80,28 @@ def record(state: RecorderState, epoch: Array | int, indices: Array, labels: Arr
         probs = jnp.exp(logits.astype(jnp.float32) - column.log_normalizer[:, None].astype(jnp.float32))
         prob_sum = prob_sum.at[indices].add(probs, mode="drop")
     return RecorderState(seen, prob_sum)
+
+
+def finish(
+    state: RecorderState, labels: ArrayLike, *, num_classes: int, mode: str = "train", fingerprint: str = ""
+) -> Trace:
+    """Bring a finished recording to the host.
+
+    Args:
+        state: of n rows or more; rows past the labels are padding of a sharded buffer.
+        labels: (n,) given labels.
+        num_classes: c.
+        mode: "train" or "eval", how the logits were taken.
+        fingerprint: of the data set.
+
+    Returns:
+        The :class:`~jaxnoisy.dynamics.trace.Trace`, in host memory.
+    """
+    given = check.labels(labels, num_classes=num_classes)
+    seen = jax.tree.map(lambda x: np.asarray(x)[: len(given)], state.seen)
+    prob_sum = None if state.prob_sum is None else np.asarray(state.prob_sum)[: len(given)]
+    mean_probs = mean_probabilities(prob_sum, seen.argmax)
+    return Trace(given, seen, num_classes, mean_probs, mode=mode, fingerprint=fingerprint)
 
 
 def epochs(state: RecorderState) -> int:

@@ -140,6 +140,14 @@ def from_probabilities(pred_probs: np.ndarray, labels: np.ndarray) -> Trace:
     return Trace(given, seen, probs.shape[1], mean_probs=probs)
 
 
+def mean_probabilities(prob_sum: np.ndarray | None, argmax: np.ndarray) -> np.ndarray | None:
+    """(n, c) mean over the recorded epochs from their sum; rows never recorded become uniform."""
+    if prob_sum is None:
+        return None
+    count = (argmax >= 0).sum(axis=1)[:, None]
+    return np.where(count > 0, prob_sum / np.maximum(count, 1), 1 / prob_sum.shape[1]).astype(np.float32)
+
+
 def same_labels(trace: Trace, labels: np.ndarray) -> None:
     """Refuse a trace that was taken under other labels than ``labels``."""
     labels = check.labels(labels)

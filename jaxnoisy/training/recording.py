@@ -6,7 +6,7 @@ import numpy as np
 from jaxnoisy import files
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.dynamics import Trace, recorder
-from jaxnoisy.dynamics.host import HostRecorder, mean_probabilities
+from jaxnoisy.dynamics.host import HostRecorder
 from jaxnoisy.training.config import TrainConfig
 from jaxnoisy.training.state import TrainState
 
@@ -35,12 +35,9 @@ def flush(spilled: HostRecorder, state: TrainState, epoch: int) -> TrainState:
 
 def finished_trace(buffers: recorder.RecorderState, spilled: HostRecorder | None, data: Dataset, mode: str) -> Trace:
     """The trace of a finished run, from the device's buffers or from the folder they were spilled to."""
-    n = len(data)
-    prob_sum = None if buffers.prob_sum is None else np.asarray(buffers.prob_sum)[:n]
-    if spilled is not None:
-        if prob_sum is not None:
-            spilled.add_probabilities(prob_sum)
-        return spilled.trace()
-    seen = jax.tree.map(lambda x: np.asarray(x)[:n], buffers.seen)
-    mean_probs = mean_probabilities(prob_sum, seen.argmax)
-    return Trace(data.labels, seen, data.num_classes, mean_probs, mode=mode, fingerprint=data.fingerprint())
+    if spilled is None:
+        fingerprint = data.fingerprint()
+        return recorder.finish(buffers, data.labels, num_classes=data.num_classes, mode=mode, fingerprint=fingerprint)
+    if buffers.prob_sum is not None:
+        spilled.add_probabilities(np.asarray(buffers.prob_sum)[: len(data)])
+    return spilled.trace()
