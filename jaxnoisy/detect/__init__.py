@@ -1,22 +1,45 @@
 """Detectors: constructors of functions that read a trace and rank and flag its examples."""
 
 from jaxnoisy.detect import rules
-from jaxnoisy.detect.aum import aum, aum_threshold, threshold_examples, threshold_labels
+from jaxnoisy.detect.aum import AumThresholdInfo, aum, aum_threshold, threshold_examples, threshold_labels
+from jaxnoisy.detect.confident import ConfidentInfo, confident_learning
+from jaxnoisy.detect.confident_joint import class_thresholds, estimated_joint, estimated_noise_rate
+from jaxnoisy.detect.data_map import confidence, variability
 from jaxnoisy.detect.detection import Detection, Detector, ranking
+from jaxnoisy.detect.el2n import el2n
+from jaxnoisy.detect.forgetting import forgetting
+from jaxnoisy.detect.label_quality import label_quality
 from jaxnoisy.detect.margin_mixture import margin_mixture
-from jaxnoisy.detect.methods import TRACE_METHODS
+from jaxnoisy.detect.methods import MIN_EPOCHS, NEEDS_PROBABILITIES, TRACE_METHODS, methods_for
+from jaxnoisy.detect.prune import PRUNE_RULES, label_issues
 from jaxnoisy.detect.small_loss import small_loss
 
 __all__ = [
+    "MIN_EPOCHS",
+    "NEEDS_PROBABILITIES",
+    "PRUNE_RULES",
     "TRACE_METHODS",
+    "AumThresholdInfo",
+    "ConfidentInfo",
     "Detection",
     "Detector",
     "aum",
     "aum_threshold",
+    "class_thresholds",
+    "confidence",
+    "confident_learning",
+    "el2n",
+    "estimated_joint",
+    "estimated_noise_rate",
+    "forgetting",
+    "label_issues",
+    "label_quality",
     "margin_mixture",
+    "methods_for",
     "ranking",
     "rules",
     "small_loss",
     "threshold_examples",
     "threshold_labels",
+    "variability",
 ]

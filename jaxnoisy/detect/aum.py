@@ -169,10 +169,11 @@ def _mask(mask: np.ndarray, n: int, name: str) -> np.ndarray:
 def _threshold_mask(trace: Trace, mask: np.ndarray, name: str) -> np.ndarray:
     mask = _mask(mask, len(trace), name)
     extra = trace.num_classes - 1
-    if not mask.any() or not np.array_equal(trace.labels == extra, mask):
+    carry = trace.labels == extra
+    if not mask.any() or not np.array_equal(carry, mask):
         raise ValueError(
-            f"{name} marks {int(mask.sum())} threshold examples, but in its trace {int((trace.labels == extra).sum())} carry "
-            f"the extra class {extra}: record the run under threshold_labels(labels, {name}, {extra})"
+            f"{name} marks {int(mask.sum())} threshold examples, but {int(carry.sum())} examples of its trace carry "
+            f"the extra class {extra}, or other ones: record the run under threshold_labels(labels, {name}, {extra})"
         )
     return mask
 

@@ -30,7 +30,7 @@ def reduced(trace: Trace, statistic: Callable[[Trace], np.ndarray]) -> np.ndarra
 
 def require_recorded(trace: Trace) -> None:
     """Refuse a trace with an example that no epoch recorded."""
-    never = ~trace.per_example(lambda part: part.recorded.any(axis=1))
+    never = ~trace.per_example(lambda part: np.asarray(part.recorded.any(axis=1)))
     if never.any():
         raise ValueError(
             f"{int(never.sum())} of {len(trace)} examples were never recorded, the first at row "
