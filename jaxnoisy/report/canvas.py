@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 FLAGGED = "#d55e00"
@@ -81,9 +82,18 @@ def _inline(svg: str, name: str) -> str:
 
 
 def legend_above(axes: Axes) -> None:
-    """Put the legend above the axes, in one row, where it covers no data."""
-    entries = len(axes.get_legend_handles_labels()[0])
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=entries, borderaxespad=0.2, handlelength=1.4)
+    """Put the legend above the axes, in one row, where it covers no data; areas come before lines."""
+    handles, names = axes.get_legend_handles_labels()
+    order = sorted(range(len(names)), key=lambda k: not isinstance(handles[k], BarContainer))
+    axes.figure.legend(
+        [handles[k] for k in order],
+        [names[k] for k in order],
+        loc="outside upper left",
+        ncols=len(names),
+        handlelength=1.2,
+        handletextpad=0.5,
+        columnspacing=1.3,
+    )
 
 
 def sample(rows: np.ndarray, limit: int) -> np.ndarray:

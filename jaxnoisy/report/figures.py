@@ -41,13 +41,13 @@ def score_distribution(
         threshold: where the method's rule is one number.
         flips: (n,) bool, the known wrong labels.
     """
-    low, high = np.quantile(scores, [0.001, 0.999])
-    if threshold is not None:
-        low, high = min(low, threshold), max(high, threshold)
+    low, high = (float(q) for q in np.quantile(scores, [0.001, 0.999]))
     if not low < high:
         low, high = low - 0.5, high + 0.5
-    inside = np.clip(scores, low, high)
-    edges = np.linspace(low, high, _BINS + 1)
+    reach = (high - low) / 2
+    near = threshold is not None and low - reach <= threshold <= high + reach
+    edges = _edges(low, high, threshold if near else None)
+    inside = np.clip(scores, edges[0], edges[-1])
     kept, taken = (np.histogram(inside[chosen], edges)[0] for chosen in (~flagged, flagged))
     logarithmic = bool(flagged.any()) and kept.max() > 30 * taken.max()
     with chart("scores") as drawn:
@@ -56,11 +56,11 @@ def score_distribution(
         axes.bar(left, kept, color=KEPT, label="kept", **style)
         if flagged.any():
             axes.bar(left, taken, bottom=kept, color=FLAGGED, label="flagged", **style)
+        if near:
+            axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label="threshold")
         if flips is not None:
             wrong = np.histogram(inside[flips], edges)[0]
-            axes.stairs(wrong, edges, color=INK, linewidth=1.2, label="truly mislabeled")
-        if threshold is not None:
-            axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label="threshold")
+            axes.stairs(wrong, edges, color=INK, linewidth=1.2, label="truly wrong")
         if logarithmic:
             axes.set_yscale("symlog", linthresh=1)
             axes.set_ylim(0, None)
@@ -70,14 +70,28 @@ def score_distribution(
         axes.set_ylabel("examples (log scale)" if logarithmic else "examples per bar")
         axes.margins(x=0.01)
         legend_above(axes)
-    outside = int(((scores < low) | (scores > high)).sum())
+    outside = int(((scores < edges[0]) | (scores > edges[-1])).sum())
+    notes = [f"{outside:,} more extreme scores are counted in the outermost bars."] if outside else []
+    if threshold is not None and not near:
+        notes.append(
+            f"The threshold, {threshold:.3g}, lies far {'above' if threshold > high else 'below'} all of them."
+        )
     rule = "" if threshold is None else f", threshold {threshold:.3g}"
     return Picture(
         drawn.svg,
         f"Histogram of {len(scores):,} scores from {scores.min():.3g} to {scores.max():.3g}, median "
         f"{np.median(scores):.3g}{rule}; {int(flagged.sum()):,} flagged.",
-        f"{outside:,} more extreme scores are counted in the outermost bars." if outside else "",
+        " ".join(notes),
     )
+
+
+def _edges(low: float, high: float, threshold: float | None) -> np.ndarray:
+    """About 50 equal bins over [low, high], one edge at the threshold so that no bin mixes its two sides."""
+    if threshold is None:
+        return np.linspace(low, high, _BINS + 1)
+    low, high = min(low, threshold), max(high, threshold)
+    step = (high - low) / _BINS
+    return threshold + step * np.arange(-np.ceil((threshold - low) / step), np.ceil((high - threshold) / step) + 1)
 
 
 def trajectories(trace: Trace, flagged: np.ndarray) -> Picture | None:

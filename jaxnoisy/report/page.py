@@ -10,13 +10,14 @@ from markupsafe import Markup
 from jaxnoisy.findings import Findings
 from jaxnoisy.report import text
 from jaxnoisy.report.agreement import agreement
-from jaxnoisy.report.canvas import FLAGGED, KEPT
+from jaxnoisy.report.canvas import FLAGGED, INK, KEPT
 from jaxnoisy.report.classes import LISTED, class_rates, confusion_matrix, largest_confusions
 from jaxnoisy.report.figures import Picture, score_distribution, trajectories
-from jaxnoisy.report.gallery import SIZE, cards
+from jaxnoisy.report.gallery import cards
 from jaxnoisy.report.table import comparison
 
 _SKIPPED = 50
+_AT_ONCE = 24
 
 
 class Shade(NamedTuple):
@@ -47,6 +48,7 @@ def render_page(findings: Findings, summary: Mapping[str, Any], suggested: np.nd
     primary = findings.detections[findings.primary]
     scores, flagged = np.asarray(primary.scores), np.asarray(primary.flagged, bool)
     matrix = confusion_matrix(findings, suggested)
+    rates = class_rates(findings)
     examples = np.bincount(findings.labels, minlength=len(matrix))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxnoisy.report", ""),
@@ -68,13 +70,14 @@ def render_page(findings: Findings, summary: Mapping[str, Any], suggested: np.nd
         names=[text.shown(name) for name in findings.class_names],
         flagged=int(flagged.sum()),
         cards=cards(findings, suggested),
-        size=SIZE,
+        at_once=_AT_ONCE,
         comparison=comparison(summary),
         distribution=_markup(score_distribution(scores, flagged, primary.threshold, findings.flips)),
         trajectories=_markup(trajectories(findings.trace, flagged)),
         matrix=_shaded(matrix) if len(matrix) <= LISTED else None,
         confusions=largest_confusions(matrix, examples),
-        rates=class_rates(findings),
+        rates=rates,
+        widest=max(max(rate.share, rate.wrong or 0.0) for rate in rates) or 1.0,
         agreement=_agreement(findings),
         settings=text.flattened(summary["settings"]),
         skipped=[text.shown(line, limit=300) for line in summary["data"]["skipped"][:_SKIPPED]],
@@ -88,8 +91,12 @@ def _markup(picture: Picture | None) -> Picture | None:
 
 
 def _shaded(matrix: np.ndarray) -> list[list[Shade]]:
+    # The square root lets small entries show.
     top = max(int(matrix.max()), 1)
-    return [[_shade(f"{value:,}" if value else "", value / top, FLAGGED) for value in row] for row in matrix.tolist()]
+    return [
+        [_shade(f"{value:,}" if value else "", np.sqrt(value / top), FLAGGED) for value in row]
+        for row in matrix.tolist()
+    ]
 
 
 def _agreement(findings: Findings) -> tuple[tuple[str, ...], list[list[Shade]]] | None:
@@ -110,8 +117,16 @@ def _agreement(findings: Findings) -> tuple[tuple[str, ...], list[list[Shade]]] 
 
 
 def _shade(label: str, weight: float, colour: str) -> Shade:
-    """White for weight 0, ``colour`` for 1; the square root lets small entries show."""
-    mix = float(np.sqrt(weight))
-    channels = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
-    red, green, blue = (round(255 + (channel - 255) * mix) for channel in channels)
-    return Shade(label, f"#{red:02x}{green:02x}{blue:02x}", "#ffffff" if mix > 0.75 else "#1f2328")
+    """White for weight 0 and ``colour`` for 1, with whichever of black and white text stands out more."""
+    background = [round(255 + (int(colour[k : k + 2], 16) - 255) * weight) for k in (1, 3, 5)]
+    light = _luminance(background)
+    dark_ink = (light + 0.05) / (_luminance([0x1F, 0x23, 0x28]) + 0.05) > 1.05 / (light + 0.05)
+    red, green, blue = background
+    return Shade(label, f"#{red:02x}{green:02x}{blue:02x}", INK if dark_ink else "#ffffff")
+
+
+def _luminance(channels: list[int]) -> float:
+    """Relative luminance in [0, 1] of an sRGB colour (WCAG 2.2)."""
+    shares = [channel / 255 for channel in channels]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
