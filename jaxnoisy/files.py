@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -91,10 +92,13 @@ def read_npz(path: PathLike) -> dict[str, np.ndarray]:
     """Read every array of an ``.npz`` file. Pickled objects are refused, not loaded."""
     p = check.existing_file(path, name="array file")
     try:
-        with np.load(p, allow_pickle=False) as pack:
+        # Opened here: of a damaged archive that it opens itself, np.load leaves the file open.
+        with open(p, "rb") as file:
+            pack = np.load(file, allow_pickle=False)
             if not isinstance(pack, np.ndarray):
-                return {name: pack[name] for name in pack.files}
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+                with pack:
+                    return {name: pack[name] for name in pack.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{p!r} is not a readable .npz file, or is truncated: {error}") from error
     except ValueError as error:
         raise ValueError(_refusal(p, error)) from error
@@ -111,6 +115,7 @@ def read_npy(path: PathLike, *, mmap: bool = False) -> np.ndarray:
     except ValueError as error:
         raise ValueError(_refusal(p, error)) from error
     if not isinstance(a, np.ndarray):
+        a.close()
         raise ValueError(f"{p!r} is an .npz file with several arrays: expected an .npy with one")
     return a
 

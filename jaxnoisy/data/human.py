@@ -147,7 +147,7 @@ def _order(path: Path, clean: np.ndarray, dataset: Dataset, index_name: str) -> 
         f"file {index_name} beside it"
     )
     raise ValueError(
-        f"only {best:.1%} of its clean labels agree with the data set's ({AGREEMENT:.1%} are needed; tried "
+        f"only {best:.2%} of its clean labels agree with the data set's ({AGREEMENT:.1%} are needed; tried "
         f"{', '.join(tried)}): the file is in another order; {mend}"
     )
 
