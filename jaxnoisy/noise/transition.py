@@ -35,9 +35,9 @@ def transition(*, matrix: ArrayLike) -> Corrupt[NoisyLabels]:
     """
     rows = row_stochastic(matrix)
     num_classes = rows.shape[0]
-    cumulative = np.cumsum(rows, axis=1)
-    # Dividing by the last sum makes it exactly 1 from the last positive entry on, so no zero entry after it is drawn.
-    table = (cumulative / cumulative[:, -1:]).astype(np.float32)
+    # Summed in float64 and then rounded to float32, a row reaches exactly 1 at its last positive entry: uniform numbers
+    # lie below 1, so that no zero entry after it is drawn.
+    table = np.cumsum(rows, axis=1).astype(np.float32)
 
     def corrupt(key: Key, labels: ArrayLike, inputs: ArrayLike | None = None) -> NoisyLabels:
         given = _draw.arguments(key, labels, num_classes=num_classes)

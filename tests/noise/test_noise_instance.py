@@ -42,10 +42,19 @@ def test_probabilities_follow_the_definition(batch_size):
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_classes_without_examples():
-    x, _, q, w = problem(n=9)
-    labels = np.array([4, 4, 4, 2, 4, 4, 2, 4, 4], np.int32)
-    p = flip_probabilities(x, labels, q, w, batch_size=3)
+@pytest.mark.parametrize(
+    ("labels", "batch_size"),
+    [
+        ([4, 4, 4, 2, 4, 4, 2, 4, 4], 3),
+        ([2, 1, 1, 2, 1, 1, 2], 4),
+        ([0, 1, 2, 3, 4] * 9, 8),
+    ],
+    ids=["first classes absent", "last classes absent", "one more than a batch in each"],
+)
+def test_batches_of_unequal_classes(labels, batch_size):
+    x, _, q, w = problem(n=len(labels))
+    labels = np.array(labels, np.int32)
+    p = flip_probabilities(x, labels, q, w, batch_size=batch_size)
     np.testing.assert_allclose(p, reference(x, labels, q, w), rtol=2e-5, atol=1e-7)
 
 

@@ -11,6 +11,7 @@ from jaxnoisy.noise import (
     symmetric_matrix,
     transition,
 )
+from jaxnoisy.noise.transition import _invert
 
 
 @pytest.mark.parametrize("c", [2, 3, 7, 8, 9])
@@ -23,12 +24,17 @@ def test_any_matrix_is_followed(c):
     assert_follows(labels, transition(matrix=matrix)(jax.random.key(0), labels).labels, matrix)
 
 
-def test_zero_entries_are_never_drawn_even_where_sums_round():
-    # Ten times 0.1 falls short of 1 in floating point; the missing mass must not reach the last column.
+def test_a_last_entry_of_zero_is_never_drawn():
     matrix = np.zeros((11, 11), np.float32)
     matrix[:, :10] = 0.1
-    labels = np.zeros(200_000, np.int32)
+    labels = np.zeros(20_000, np.int32)
     assert int(transition(matrix=matrix)(jax.random.key(0), labels).labels.max()) == 9
+
+
+def test_ends_of_the_unit_interval():
+    table = jnp.array([[0.0, 0.5, 0.5, 1.0, 1.0]])
+    uniform = jnp.array([0.0, 0.5 - 2**-23, 0.5, 1 - 2**-23])
+    assert _invert(table, jnp.zeros(4, jnp.int32), uniform).tolist() == [1, 1, 3, 3]
 
 
 @pytest.mark.parametrize(
