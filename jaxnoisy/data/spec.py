@@ -107,6 +107,7 @@ def _split(spec: str, examples: dict[str, str], *, what: str) -> tuple[str, str]
     scheme, colon, rest = spec.partition(":")
     if scheme not in examples:
         raise ValueError(f"{what} {spec!r} is of no known kind: write for example {', '.join(examples.values())}")
-    if (":" in examples[scheme]) != bool(rest) or (colon and not rest):
+    name = rest.partition("@")[0] if scheme == "tfds" else rest
+    if (":" in examples[scheme]) != bool(name) or (colon and not rest):
         raise ValueError(f"{what} {spec!r} is incomplete or too long: write for example {examples[scheme]}")
     return scheme, rest

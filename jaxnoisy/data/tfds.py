@@ -43,8 +43,6 @@ def read_tfds(
     builder = _builder(name, data_dir)
     inputs, label, has_id = _features(builder)
     source = _source(builder, split)
-    if len(source) == 0:
-        raise ValueError(f"split {split!r} of {name!r} is empty: at least two examples are needed")
     labels: list[int] = []
     ids: list[str] = []
 
@@ -155,7 +153,11 @@ def _source(builder: Any, split: str) -> Any:
             f"write tfds:{builder.info.name}@SPLIT"
         )
     try:
+        if builder.info.splits[split].num_examples == 0:
+            raise ValueError("it is empty")
         return builder.as_data_source(split, decoders=decoders)
+    except ValueError as error:
+        raise ValueError(f"split {split!r} of {builder.info.name!r} cannot be read: {error}") from error
     except NotImplementedError as error:
         kind = builder.info.file_format.value
         raise ValueError(
