@@ -134,7 +134,7 @@ def make(
     Example:
         >>> import numpy as np
         >>> data = make(np.eye(3, dtype=np.float32), np.array([0, 1, 1]))
-        >>> data.class_names, list(data.ids)
+        >>> data.class_names, data.ids.tolist()
         (('0', '1'), ['0', '1', '2'])
     """
     checked = check.labels(labels)

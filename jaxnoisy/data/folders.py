@@ -36,6 +36,16 @@ def read_folder(
     Raises:
         ValueError: no such folder, no class folders, a class without images, a file that cannot be read, or images of
             different sizes. The message names the file and says what to do.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("cat", "dog"):
+        ...     (root / name).mkdir()
+        ...     Image.new("L", (4, 3)).save(root / name / "1.png")
+        >>> read_folder(root).inputs.shape
+        (2, 3, 4, 1)
     """
     root = Path(path)
     if not root.is_dir():

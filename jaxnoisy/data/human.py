@@ -59,6 +59,14 @@ def human_labels(path: files.PathLike, name: str, dataset: Dataset, *, scheme: s
     Raises:
         ValueError: no such labels in the file, the order does not fit (the message says how many clean labels agree
             and what to provide), or the file is not plain arrays.
+
+    Example:
+        >>> import tempfile
+        >>> from jaxnoisy.data import make
+        >>> path = tempfile.mkdtemp() + "/pack.npz"
+        >>> np.savez(path, clean=np.array([0, 1, 1]), worst=np.array([0, 0, 1]))
+        >>> human_labels(path, "worst", make(np.eye(3), np.array([0, 1, 1])))
+        array([0, 0, 1], dtype=int32)
     """
     label_keys, clean_keys = _keys(name, scheme)
     with about(path):

@@ -38,6 +38,9 @@ def read_tfds(
             TensorFlow), has no such split, no inputs or labels of a kind read here, or images of different sizes. The
             message says what to run.
 
+    Example:
+        >>> data = read_tfds("mnist", data_dir="data", split="test")  # doctest: +SKIP
+
     Cost: one pass over the split, decoded in threads; the whole split is held in memory.
     """
     builder = _builder(name, data_dir)
