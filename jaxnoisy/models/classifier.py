@@ -40,11 +40,12 @@ class Classifier(nnx.Module):
         >>> jax.vmap(loss, in_axes=(None, 0))(params, examples).shape
         (5,)
 
-        A training step keeps what batch norm has written:
+        A training pass returns what batch norm has written. ``copy=True`` gives the module variables of its own:
+        without it the running averages would be written into ``rest`` itself, which Flax refuses under ``jax.grad``.
 
         >>> @jax.jit
         ... def forward(params, rest, x):
-        ...     model = nnx.merge(graphdef, params, rest)
+        ...     model = nnx.merge(graphdef, params, rest, copy=True)
         ...     model.train()
         ...     logits = model(x)
         ...     return logits, nnx.split(model, nnx.Param, ...)[2]

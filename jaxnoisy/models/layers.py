@@ -60,7 +60,7 @@ def max_pool_2x2(x: Array) -> Array:
     """Return the maximum over 2x2 windows at stride 2; an odd last row or column makes a window of its own.
 
     (n, h, w, ch) -> (n, ceil(h/2), ceil(w/2), ch). Written with strided slices because the gradient of a windowed
-    reduction is some twenty times slower than this on a CPU; accelerators fuse the slices.
+    reduction is many times slower than this on a CPU; accelerators fuse the slices.
     """
     height, width = x.shape[1:3]
     if height % 2 or width % 2:
