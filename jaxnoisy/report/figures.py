@@ -45,8 +45,8 @@ def score_distribution(
     if not low < high:
         low, high = low - 0.5, high + 0.5
     reach = (high - low) / 2
-    near = threshold is not None and low - reach <= threshold <= high + reach
-    edges = _edges(low, high, threshold if near else None)
+    near = threshold if threshold is not None and low - reach <= threshold <= high + reach else None
+    edges = _edges(low, high, near)
     inside = np.clip(scores, edges[0], edges[-1])
     kept, taken = (np.histogram(inside[chosen], edges)[0] for chosen in (~flagged, flagged))
     logarithmic = bool(flagged.any()) and kept.max() > 30 * taken.max()
@@ -55,9 +55,10 @@ def score_distribution(
         style = {"width": width, "align": "edge", "edgecolor": "white", "linewidth": 0.4}
         axes.bar(left, kept, color=KEPT, label="kept", **style)
         if flagged.any():
-            axes.bar(left, taken, bottom=kept, color=FLAGGED, label="flagged", **style)
-        if near:
-            axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label="threshold")
+            # Stacked on a logarithmic axis, a few flagged on top of many kept could not be seen.
+            axes.bar(left, taken, bottom=0 if logarithmic else kept, color=FLAGGED, label="flagged", **style)
+        if near is not None:
+            axes.axvline(near, color=INK, linestyle="--", linewidth=1.2, label="threshold")
         if flips is not None:
             wrong = np.histogram(inside[flips], edges)[0]
             axes.stairs(wrong, edges, color=INK, linewidth=1.2, label="truly wrong")
@@ -72,7 +73,7 @@ def score_distribution(
         legend_above(axes)
     outside = int(((scores < edges[0]) | (scores > edges[-1])).sum())
     notes = [f"{outside:,} more extreme scores are counted in the outermost bars."] if outside else []
-    if threshold is not None and not near:
+    if threshold is not None and near is None:
         notes.append(
             f"The threshold, {threshold:.3g}, lies far {'above' if threshold > high else 'below'} all of them."
         )
