@@ -24,7 +24,8 @@ class TrainConfig:
         trace_dtype: storage of the trace, "float32" or "float16".
         seed: of everything random: the same seed gives the same run, on any number of devices up to rounding.
         on_device: keep the inputs on the device and run an epoch as one compiled scan; False streams batches from the
-            host; None decides by size (``device_budget`` bytes).
+            host, in the same order; None decides by size (``device_budget`` bytes), and streams convolutional networks
+            on CPUs, where XLA runs convolutions inside a scan many times slower.
         device_budget: bytes of inputs that may stay on the device when ``on_device`` is None.
         checkpoint_every: epochs between checkpoints, where a checkpoint folder is given.
     """

@@ -16,6 +16,7 @@ from jaxnoisy.training.network import Network
 from jaxnoisy.training.normalize import Moments
 from jaxnoisy.training.state import TrainState
 from jaxnoisy.training.step import Batch, Step, Sums, batch_rows, epoch_key, scanned_epoch
+from jaxnoisy.types import PyTree
 
 
 def resident_epochs(
@@ -66,6 +67,17 @@ def streamed_epochs(
         return state._replace(epoch=state.epoch + 1), jax.tree.map(lambda *parts: sum(parts), *sums)
 
     return run
+
+
+def slow_in_a_scan(network: Network, params: PyTree, rest: PyTree, inputs: np.ndarray) -> bool:
+    """Whether this network should be stepped from the host although its inputs fit on the device.
+
+    XLA on CPUs runs a convolution inside a loop many times slower than outside (jax-ml/jax issue 12868).
+    """
+    if jax.default_backend() != "cpu":
+        return False
+    one = jax.ShapeDtypeStruct((1, *inputs.shape[1:]), np.float32)
+    return "stablehlo.convolution" in jax.jit(network.evaluate).lower(params, rest, one).as_text()
 
 
 def evaluation_pass(

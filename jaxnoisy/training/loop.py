@@ -19,7 +19,7 @@ from jaxnoisy.training import recording
 from jaxnoisy.training import state as train_state
 from jaxnoisy.training.checkpoint import Checkpoints
 from jaxnoisy.training.config import TrainConfig
-from jaxnoisy.training.epochs import evaluation_pass, resident_epochs, streamed_epochs
+from jaxnoisy.training.epochs import evaluation_pass, resident_epochs, slow_in_a_scan, streamed_epochs
 from jaxnoisy.training.network import Network, functional
 from jaxnoisy.training.normalize import Moments, moments
 from jaxnoisy.training.optimizer import optimizer
@@ -135,9 +135,12 @@ def fit(
     if spill is not None and state.recorder is not None:
         spilled = recording.open_spill(spill, data, config, resume=resume)
 
-    resident = data.inputs.nbytes <= config.device_budget if config.on_device is None else config.on_device
-    make_epoch = resident_epochs if resident else streamed_epochs
     started = time.perf_counter()
+    resident = config.on_device
+    if resident is None:
+        fits = data.inputs.nbytes <= config.device_budget
+        resident = fits and not slow_in_a_scan(network, params, rest, data.inputs)
+    make_epoch = resident_epochs if resident else streamed_epochs
     run_epoch = make_epoch(step, state, data, weights, kept, config, mesh)
     extra_pass = evaluation_pass(network, data, config, scale, mesh) if config.record == "eval" else None
     compile_seconds = time.perf_counter() - started
