@@ -81,13 +81,15 @@ def confident_counts(labels: np.ndarray, confident: np.ndarray, num_classes: int
 def calibrated_counts(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(c, c) int64 confident joint scaled to the number of examples given each class, rounded with row sums kept."""
     given = np.bincount(labels, minlength=len(counts))
+    # The layout fixes the order of the sum below; its last digit decides which of two equal remainders is rounded up.
+    counts = np.asfortranarray(counts)
     scaled = (counts.T / np.maximum(counts.sum(axis=1), 1e-100) * given).T
     return rounded_rows(scaled / np.maximum(scaled.sum(), 1e-100) * given.sum())
 
 
 def rounded_rows(matrix: np.ndarray) -> np.ndarray:
     """Round to integers so that each row keeps its (rounded) sum; the entries nearest to the other integer give way."""
-    matrix = np.asarray(matrix, np.float64)
+    matrix = np.ascontiguousarray(matrix, np.float64)
     whole = matrix.round()
     surplus = (whole.sum(axis=1) - matrix.sum(axis=1).round()).astype(int)
     for i in np.flatnonzero(surplus):

@@ -45,10 +45,10 @@ def variability(*, rule: Rule | None = None) -> Detector:
 
     Swayamdipta et al. (2020), section 2. High variability marks the *ambiguous* examples. Whether wrong labels are
     among them depends on the training: one that memorises them moves their p_y from 0 to 1 late, and variability then
-    ranks them well (area under the ROC curve 0.86 to 0.99 on digits after 80 epochs); one that does not leaves p_y near
+    ranks them well (area under the ROC curve 0.86 to 1.00 on digits after 80 epochs); one that does not leaves p_y near
     0 throughout, low in both confidence and variability, the paper's hard-to-learn corner, and the ranking turns around
-    (0.02 to 0.5). The score alone does not tell the two apart. Nothing is therefore flagged unless a rule is given; the
-    threshold is then None. Read it beside :func:`confidence`.
+    (0.02 to 0.65). The score alone does not tell the two apart. Without a rule nothing is flagged, therefore, and the
+    threshold is None. Read it beside :func:`confidence`.
 
     Args:
         rule: how scores are flagged; by default nothing is.

@@ -9,7 +9,6 @@ from jaxnoisy.detect.confident_joint import (
     class_thresholds,
     confident_class,
     confident_counts,
-    rounded_rows,
 )
 from jaxnoisy.detect.label_quality import label_quality
 
@@ -56,7 +55,7 @@ def label_issues(
       whatever the counts say. The paper has no such step (cleanlab issue 722); False leaves it out. It does not touch
       the two "low_" rules beyond the number they take.
     - ``min_examples_per_class``: the pruning rules leave that many examples of each class, and touch no class with at
-      most so many.
+      most so many, nor one of a single example.
     - ``frac_noise``: the share of the counted wrong labels that the three "prune" rules take.
 
     Args:
@@ -165,14 +164,14 @@ def _quotas(calibrated: np.ndarray, keep: int, frac_noise: float) -> np.ndarray:
     part = full * frac_noise
     np.fill_diagonal(part, diagonal)
     np.fill_diagonal(part, diagonal + (full - part).sum(axis=1))
-    # Truncated first, as in the reference: the shares cut off by frac_noise are kept, not pruned.
-    return rounded_rows(part.astype(np.int64))
+    # Truncated, not rounded: a share of an example is kept.
+    return part.astype(np.int64)
 
 
 def _members(labels: np.ndarray, num_classes: int, more_than: int) -> list[tuple[int, np.ndarray]]:
-    """The classes of more than ``more_than`` examples, each with its rows in order."""
+    """The classes of more than ``more_than`` examples, and more than one, each with its rows in order."""
     rows = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels, minlength=num_classes))[:-1])
-    return [(k, members) for k, members in enumerate(rows) if len(members) > more_than]
+    return [(k, members) for k, members in enumerate(rows) if len(members) > max(more_than, 1)]
 
 
 def _by_class(labels: np.ndarray, probs: np.ndarray, quota: np.ndarray, keep: int) -> np.ndarray:

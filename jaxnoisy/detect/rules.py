@@ -3,8 +3,8 @@
 The rules and defaults were chosen on 140 small training traces: three softmax and hidden-layer models, with and without
 weight decay, trained for 5, 30 and 80 epochs on scikit-learn's digits, breast cancer, wine and iris data with no noise,
 4 % to 40 % symmetric and 10 % to 30 % asymmetric noise. The failure to avoid is the plain mixture: scores of right
-labels are skewed, so on clean data it parts the easy examples from the middling ones and flags a quarter to a half of
-them, and at 4 % noise four to eight times too many. :func:`mixture` says what mended it.
+labels are skewed, so on the clean digits it parts the easy examples from the middling ones and flags a tenth to a half
+of them, and at 4 % noise mostly three to nine times too many. :func:`mixture` says what mended it.
 """
 
 import math
@@ -148,10 +148,10 @@ def mixture(*, floor: float | None = None, scale: Scale = LINEAR) -> Rule:
       question, not its far tail.
 
     Otherwise the floor is the threshold. On clean data no mixture passed in the traces described above, and the share
-    flagged was what the model itself got wrong on average: 0 to 3 % of the digits, against 33 to 57 % for the crossing
-    alone. At 4 % noise or more the crossing passed nearly always where the model had not yet memorised the labels, and
-    flagged between 0.9 and 1.4 times the number of wrong labels. A long training that memorises wrong labels pulls
-    their average below the floor: then the rule errs on the side of flagging too few, nearly all of them wrong.
+    flagged was what the model itself got wrong on average: 0 to 3 % of the digits. At 4 % noise or more, mean logit
+    margins of models that had not memorised the labels led to 0.8 to 1.4 times as many flagged digits as were wrong. A
+    long training that memorises wrong labels pulls their average below the floor: the rule then errs on the side of
+    flagging too few, nearly all of them wrong.
 
     Args:
         floor: in the units of the scores. None takes the crossing as it is, the usual reading of the literature; it
