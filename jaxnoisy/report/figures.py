@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from jaxnoisy.dynamics import signals
 from jaxnoisy.dynamics.trace import Trace
@@ -67,6 +67,7 @@ def score_distribution(
             axes.set_ylim(0, None)
         else:
             axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.set_xlabel("score (higher = more suspicious)")
         axes.set_ylabel("examples (log scale)" if logarithmic else "examples per bar")
         axes.margins(x=0.01)

@@ -63,9 +63,17 @@ def comparison(summary: Mapping[str, Any]) -> Comparison:
         name: [{**method, **summary["metrics"].get(name, {})}[key] for key in keys]
         for name, method in summary["methods"].items()
     }
-    best = [_best(key, column) for key, column in zip(keys, zip(*values.values()))]
+    # Who flags nothing has no false discoveries, which is no merit.
+    rated = {
+        name: [None if key == "fdr" and not summary["methods"][name]["flagged"] else v for key, v in zip(keys, row)]
+        for name, row in values.items()
+    }
+    best = [_best(key, column) for key, column in zip(keys, zip(*rated.values()))]
     rows = {
-        name: tuple(Cell(_formatted(key, v), v is not None and v == top) for key, v, top in zip(keys, row, best))
+        name: tuple(
+            Cell(_formatted(key, v), judged is not None and judged == top)
+            for key, v, judged, top in zip(keys, row, rated[name], best)
+        )
         for name, row in values.items()
     }
     return Comparison(tuple(TITLES[key] for key in keys), rows, summary["primary"])
@@ -74,12 +82,17 @@ def comparison(summary: Mapping[str, Any]) -> Comparison:
 def rich_table(summary: Mapping[str, Any]) -> Table:
     """The comparison for a ``rich`` console: an asterisk marks the primary method, bold the best values."""
     compared = comparison(summary)
+    # Narrow gaps and unbroken method names: ten methods with all measures fit a terminal of 80 columns.
     table = Table(
-        box=box.SIMPLE_HEAD, caption="* the ranking in issues.csv follows this method", caption_justify="left"
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        caption="* the ranking in issues.csv follows this method",
+        caption_justify="left",
     )
-    table.add_column("method", overflow="fold")
+    table.add_column("method", no_wrap=True, overflow="ellipsis", max_width=28)
     for title in compared.columns:
-        table.add_column(title, justify="right")
+        table.add_column(title.replace("precision at", "prec. at"), justify="right")
     for name, cells in compared.rows.items():
         # Text, not str: a name in square brackets is not markup.
         mark = " *" if name == compared.primary else ""

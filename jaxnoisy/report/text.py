@@ -41,6 +41,8 @@ def number(value: float | None) -> str:
 
 def seconds(value: float) -> str:
     """A duration in the unit that reads best."""
+    if value < 0.001:
+        return "< 1 ms"
     if value < 1:
         return f"{1000 * value:.0f} ms"
     if value < 120:
@@ -64,4 +66,6 @@ def _said(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, (list, dict)) and not value:
+        return "none"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -83,9 +83,9 @@ def test_numbers_read_well():
         "–",
     ]
     assert [percent(v) for v in (0.1234, None, float("nan"))] == ["12.3 %", "–", "–"]
-    assert [seconds(v) for v in (0.0123, 5.0, 300, 9000)] == ["12 ms", "5.0 s", "5.0 min", "2.5 h"]
+    assert [seconds(v) for v in (1e-5, 0.0123, 5.0, 300, 9000)] == ["< 1 ms", "12 ms", "5.0 s", "5.0 min", "2.5 h"]
 
 
 def test_settings_are_flattened():
-    nested = {"a": {"b": {"c": 1}, "d": None}, "e": [1, 2], "f": True, "g": {}}
-    assert flattened(nested) == {"a.b.c": "1", "a.d": "none", "e": "1, 2", "f": "yes", "g": "{}"}
+    nested = {"a": {"b": {"c": 1}, "d": None}, "e": [1, 2], "f": True, "g": {}, "h": []}
+    assert flattened(nested) == {"a.b.c": "1", "a.d": "none", "e": "1, 2", "f": "yes", "g": "none", "h": "none"}

@@ -34,6 +34,20 @@ def test_best_is_highest_except_for_fdr():
     assert "flagged" not in best["a"] + best["b"]
 
 
+def test_flagging_nothing_is_not_the_best_fdr():
+    summary = summary_of(a={"fdr": 0.0, "flagged": 0}, b={"fdr": 0.3}, c={"fdr": 0.2})
+    summary["methods"]["a"]["flagged"] = 0
+    compared = comparison(summary)
+    fdr = compared.columns.index("FDR")
+    assert [cells[fdr].best for cells in compared.rows.values()] == [False, False, True]
+
+
+def test_ten_methods_fit_a_small_terminal():
+    text = report.plain_table(summary_of(**{f"confident-learnin{k}": {} for k in range(10)}), width=80)
+    assert "…" not in text
+    assert sum(line.startswith("confident-learnin") for line in text.splitlines()) == 10
+
+
 def test_a_single_method_is_not_called_best():
     assert not any(cell.best for cell in comparison(summary_of(a={})).rows["a"])
 
@@ -41,7 +55,7 @@ def test_a_single_method_is_not_called_best():
 def test_plain_text_with_the_truth():
     text = report.plain_table(summary_of(aum={"roc_auc": 0.98765}, loss={}))
     header, *rest = text.splitlines()
-    for title in ("ROC AUC", "average precision", "precision at 95 % recall", "F1", "FDR", "recall", "flagged"):
+    for title in ("ROC AUC", "average precision", "prec. at 95 % recall", "F1", "FDR", "recall", "flagged"):
         assert title in header
     line = next(line for line in rest if line.strip().startswith("aum"))
     assert line.split() == ["aum", "*", "0.988", "0.500", "–", "0.500", "0.500", "0.500", "1,200"]
