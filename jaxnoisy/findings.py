@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxnoisy.data.dataset import Dataset
-from jaxnoisy.detect import TRACE_METHODS, Detection, estimated_noise_rate
+from jaxnoisy.detect import TRACE_METHODS, Detection, estimated_noise_rate, margin_mixture
 from jaxnoisy.dynamics.trace import Trace
 from jaxnoisy.metrics import DetectionMetrics, detection_metrics
 from jaxnoisy.timing import timed
@@ -89,8 +89,7 @@ def find(
         timings: seconds of earlier stages; those of the detectors are added.
 
     Returns:
-        :class:`Findings`. The noise rate is confident learning's estimate where the mean class probabilities were
-        recorded, otherwise the share that the primary method flags.
+        :class:`Findings`; its noise rate is :func:`estimated_share`.
     """
     seconds = dict(timings or {})
     detections: dict[str, Detection] = {}
@@ -100,12 +99,21 @@ def find(
             continue
         with timed(seconds, f"detect {name}"):
             detections[name] = TRACE_METHODS[name]()(trace)
-    primary = methods[0]
-    if trace.mean_probs is not None:
-        noise_rate = estimated_noise_rate(trace.labels, trace.mean_probs)
-    else:
-        noise_rate = float(detections[primary].flagged.mean())
-    return Findings(trace, detections, primary, noise_rate, dataset, flips, dict(settings or {}), seconds)
+    with timed(seconds, "estimate noise rate"):
+        share = estimated_share(trace)
+    return Findings(trace, detections, methods[0], share, dataset, flips, dict(settings or {}), seconds)
+
+
+def estimated_share(trace: Trace) -> float:
+    """The estimated share of wrong labels, whatever methods were asked for.
+
+    Of training dynamics, the share that the margin mixture flags: confident learning's estimate takes probabilities
+    out of sample for granted, and comes out too low on those of a model in training, which learns wrong labels too. Of
+    a single column of probabilities (``from_probabilities``), confident learning's estimate.
+    """
+    if trace.epochs == 1 and trace.mean_probs is not None:
+        return estimated_noise_rate(trace.labels, trace.mean_probs)
+    return float(margin_mixture()(trace).flagged.mean())
 
 
 def suggested_labels(trace: Trace, flagged: np.ndarray) -> np.ndarray:

@@ -16,10 +16,10 @@ from jaxnoisy.dynamics.trace import Trace
 
 TRACE_METHODS: Mapping[str, Callable[[], Detector]] = MappingProxyType(
     {
-        "small-loss": partial(small_loss, over="last"),
-        "mean-loss": partial(small_loss, over="mean"),
         "aum": aum,
         "margin-mixture": margin_mixture,
+        "small-loss": partial(small_loss, over="last"),
+        "mean-loss": partial(small_loss, over="mean"),
         "confident-learning": confident_learning,
         "forgetting": forgetting,
         "confidence": confidence,
@@ -27,7 +27,10 @@ TRACE_METHODS: Mapping[str, Callable[[], Detector]] = MappingProxyType(
         "el2n": el2n,
     }
 )
-"""Constructors without required arguments: ``TRACE_METHODS["aum"]()(trace)`` is a Detection."""
+"""Constructors without required arguments: ``TRACE_METHODS["aum"]()(trace)`` is a Detection.
+
+The first is the one that reports follow where no method is named: AUM's threshold means the same on every data set.
+"""
 
 MIN_EPOCHS: Mapping[str, int] = MappingProxyType({"forgetting": 2, "variability": 2})
 """Epochs that a method needs, where that is more than one; with fewer it raises ValueError."""
