@@ -100,7 +100,7 @@ def rich_table(summary: Mapping[str, Any]) -> Table:
         table.add_column(_STACKED.get(title, title), justify="right", vertical="bottom", no_wrap=True)
     for name, cells in compared.rows.items():
         # Text, not str: a name in square brackets is not markup.
-        mark = " *" if name == compared.primary else ""
+        mark = "*" if name == compared.primary else ""
         table.add_row(Text(name + mark), *(Text(cell.text, style="bold" if cell.best else "") for cell in cells))
     return table
 

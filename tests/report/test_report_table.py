@@ -60,7 +60,7 @@ def test_plain_text_with_the_truth():
     assert middle == ["ROC", "average", "at", "95", "%"]
     assert bottom == ["method", "AUC", "precision", "recall", "F1", "FDR", "recall", "flagged"]
     line = next(line for line in rest if line.strip().startswith("aum"))
-    assert line.split() == ["aum", "*", "0.988", "0.500", "–", "0.500", "0.500", "0.500", "1,200"]
+    assert line.split() == ["aum*", "0.988", "0.500", "–", "0.500", "0.500", "0.500", "1,200"]
     assert "\x1b" not in text
 
 
@@ -70,7 +70,7 @@ def test_plain_text_without_the_truth():
     header = text.splitlines()[0].split()
     assert header == ["method", "flagged", "share", "threshold"]
     line = next(line for line in text.splitlines() if line.strip().startswith("aum"))
-    assert line.split() == ["aum", "*", "12", "20.0", "%", f"{found.detections['aum'].threshold:.4g}"]
+    assert line.split() == ["aum*", "12", "20.0", "%", f"{found.detections['aum'].threshold:.4g}"]
     assert next(line for line in text.splitlines() if line.strip().startswith("small-loss")).split()[-1] == "–"
 
 
