@@ -68,21 +68,21 @@ def test_preact_resnet18_follows_the_formula():
 
 
 def test_flat_models_follow_the_formula():
-    linear = models.SoftmaxRegression(in_features=20, num_classes=3, rngs=nnx.Rngs(0))
+    linear = published("SoftmaxRegression", in_features=20, num_classes=3)
     assert parameters(linear) == 21 * 3
     plain = {"in_features": 20, "num_classes": 3, "hidden": (7, 5)}
     expected = 21 * 7 + 8 * 5 + 6 * 3
-    assert parameters(models.MLP(**plain, rngs=nnx.Rngs(0))) == expected
+    assert parameters(published("MLP", **plain)) == expected
     # A bias gives way to the scale and shift of the norm.
-    assert parameters(models.MLP(**plain, batch_norm=True, rngs=nnx.Rngs(0))) == expected + 7 + 5
+    assert parameters(published("MLP", **plain, batch_norm=True)) == expected + 7 + 5
 
 
 @pytest.mark.parametrize(("patch", "first"), [(1, 9 * 3), (2, 4 * 12), (4, 4 * 48)])
 def test_the_cnn_follows_the_formula(patch, first):
     make = {"num_classes": 10, "widths": (4, 8), "patch": patch}
     weights, head = first * 4 + 9 * 4 * 8, 9 * 10
-    assert parameters(models.CNN(**make, rngs=nnx.Rngs(0))) == weights + 2 * (4 + 8) + head
-    assert parameters(models.CNN(**make, batch_norm=False, rngs=nnx.Rngs(0))) == weights + 4 + 8 + head
+    assert parameters(published("CNN", **make)) == weights + 2 * (4 + 8) + head
+    assert parameters(published("CNN", **make, batch_norm=False)) == weights + 4 + 8 + head
 
 
 def multiplications(model, shape):

@@ -1,0 +1,314 @@
+"""What holds for every model by name: one interface, two modes, pure functions of the parameters."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from sklearn.datasets import load_digits
+
+from jaxnoisy.models import FLAT_MODELS, IMAGE_MODELS, MODEL_NAMES, build
+
+LIGHT = ("linear", "mlp", "cnn")
+# Compiling a deep network and its gradient takes a CPU ten seconds and more; one stands for them in a quick run.
+EVERY = tuple(
+    pytest.param(name, marks=() if name in (*LIGHT, "resnet20") else pytest.mark.slow) for name in MODEL_NAMES
+)
+CLASSES, EXAMPLES = 3, 4
+
+
+def drawn_by(seed):
+    # This generator compiles several times faster than the default one, once for every shape of a kernel.
+    return jax.random.key(seed, impl="rbg")
+
+
+def shape_of(name):
+    return (32, 32, 2) if name == "vgg16" else (8, 8, 2)
+
+
+def inputs_of(name, n=EXAMPLES):
+    return np.random.default_rng(1).normal(size=(n, *shape_of(name))).astype(np.float32)
+
+
+class Pure(NamedTuple):
+    """A model as functions of its parameters."""
+
+    params: Any
+    rest: Any
+    logits: Any
+    features: Any
+    train: Any
+
+
+def pure(model):
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def evaluation(params, rest):
+        return nnx.view(nnx.merge(graphdef, params, rest), deterministic=True, use_running_average=True)
+
+    def train(params, rest, x):
+        module = nnx.merge(graphdef, params, rest, copy=True)
+        module.train()
+        logits = module(x)
+        return logits, nnx.split(module, nnx.Param, ...)[2]
+
+    return Pure(
+        params,
+        rest,
+        lambda params, rest, x: evaluation(params, rest)(x),
+        lambda params, rest, x: evaluation(params, rest).features(x),
+        train,
+    )
+
+
+@functools.cache
+def made(name):
+    return pure(build(name, input_shape=shape_of(name), num_classes=CLASSES, key=drawn_by(3)))
+
+
+@functools.cache
+def abstract(name, dtype):
+    def make():
+        return build(name, input_shape=shape_of(name), num_classes=CLASSES, key=drawn_by(3), dtype=dtype)
+
+    return pure(nnx.eval_shape(make))
+
+
+def leaves(tree):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def test_the_names_are_these():
+    flat = ("linear", "mlp")
+    image = ("cnn", "resnet18", "resnet34", "resnet50", "resnet20", "resnet32", "preact-resnet18", "vgg16")
+    assert (*flat, *image) == MODEL_NAMES
+    assert (flat, image) == (FLAT_MODELS, IMAGE_MODELS)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_shapes_and_dtypes(name, dtype):
+    model = abstract(name, dtype)
+    x = jax.ShapeDtypeStruct((5, *shape_of(name)), jnp.float32)
+    logits, rest = jax.eval_shape(model.train, model.params, model.rest, x)
+    assert (logits.shape, logits.dtype) == ((5, CLASSES), jnp.float32)
+    features = jax.eval_shape(model.features, model.params, model.rest, x)
+    assert features.ndim == 2
+    assert features.shape[0] == 5
+    assert features.dtype == jnp.float32
+    assert model.params["head"]["kernel"].shape == (features.shape[1], CLASSES)
+    assert {leaf.dtype for leaf in jax.tree.leaves((model.params, rest))} == {jnp.dtype("float32")}
+    # The bfloat16 model really computes in bfloat16 somewhere, and the float32 model nowhere.
+    program = str(jax.make_jaxpr(model.logits)(model.params, model.rest, x))
+    assert ("bf16" in program) == (dtype == jnp.bfloat16)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_new_model_starts_from_drawn_kernels_zero_biases_and_unit_scales(name):
+    for path, leaf in jax.tree.leaves_with_path(made(name).params):
+        where = jax.tree_util.keystr(path)
+        if "kernel" in where:
+            assert np.isfinite(leaf).all(), where
+            assert np.std(leaf) > 0, where
+        else:
+            np.testing.assert_array_equal(leaf, 1.0 if "scale" in where else 0.0, err_msg=where)
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_the_key_decides_the_parameters(name):
+    again, other = (
+        pure(build(name, input_shape=shape_of(name), num_classes=CLASSES, key=drawn_by(seed))) for seed in (3, 4)
+    )
+    for (path, a), b, c in zip(
+        jax.tree.leaves_with_path(made(name).params), leaves(again.params), leaves(other.params), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+        assert ("kernel" in jax.tree_util.keystr(path)) != np.array_equal(a, c)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_evaluation(name):
+    """Logits are the head's of the features, one by one for each example, and nothing is written."""
+    model, x = made(name), inputs_of(name)
+    before = leaves(model.rest)
+
+    @jax.jit
+    def both(params, rest, x):
+        return model.logits(params, rest, x), model.features(params, rest, x)
+
+    logits, features = both(model.params, model.rest, x)
+    kernel, bias = (np.asarray(model.params["head"][part], np.float64) for part in ("kernel", "bias"))
+    np.testing.assert_allclose(logits, np.asarray(features, np.float64) @ kernel + bias, rtol=1e-4, atol=1e-4)
+    assert np.ptp(logits, axis=0).min() > 0  # the input matters
+    company = np.concatenate([x[:1], 3 - 2 * x[1:]])
+    np.testing.assert_allclose(both(model.params, model.rest, company)[0][0], logits[0], rtol=1e-4, atol=1e-5)
+    for a, b in zip(before, leaves(model.rest), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_training_reaches_every_parameter_and_moves_every_statistic(name):
+    model, x = made(name), inputs_of(name)
+    before = leaves(model.rest)
+
+    @jax.jit
+    def gradient(params, rest, x, labels):
+        def loss(params):
+            logits, new = model.train(params, rest, x)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), new
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradients, rest = gradient(model.params, model.rest, x, np.arange(EXAMPLES) % CLASSES)
+    largest = max(np.abs(leaf).max() for leaf in leaves(gradients))
+    for path, leaf in jax.tree.leaves_with_path(gradients):
+        where = jax.tree_util.keystr(path)
+        assert np.isfinite(leaf).all(), where
+        if name == "vgg16" and "convs" in where and "bias" in where:
+            assert np.abs(leaf).max() < 1e-4 * largest, where  # the norm that follows takes it away again
+        else:
+            assert np.abs(leaf).max() > 1e-7 * largest, where
+    after = leaves(rest)
+    assert len(after) == len(before) == 2 * sum("scale" in str(p) for p, _ in jax.tree.leaves_with_path(model.params))
+    for a, b in zip(before, after, strict=True):
+        assert np.isfinite(b).all()
+        assert not np.array_equal(a, b)
+    for a, b in zip(before, leaves(model.rest), strict=True):
+        np.testing.assert_array_equal(a, b)  # what was handed in stays as it was
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_bfloat16_is_close_to_float32(name):
+    model, x = made(name), inputs_of(name)
+    low = abstract(name, jnp.bfloat16)
+    exact = np.asarray(jax.jit(model.features)(model.params, model.rest, x))
+    rounded = np.asarray(jax.jit(low.features)(model.params, model.rest, x))
+    # Eight bits of mantissa: 0.4 % for each rounding, which add up as a random walk over at most 60 layers.
+    assert 0 < np.linalg.norm(rounded - exact) < 0.05 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_jit_agrees_with_eager(name):
+    model, x = made(name), inputs_of(name)
+    eager, jitted = model.train(model.params, model.rest, x), jax.jit(model.train)(model.params, model.rest, x)
+    for a, b in zip(leaves(eager), leaves(jitted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_one_example_at_a_time_agrees_with_the_batch(name):
+    model, x = made(name), inputs_of(name)
+    single = jax.vmap(lambda example: model.logits(model.params, model.rest, example[None])[0])
+    np.testing.assert_allclose(
+        jax.jit(single)(x), jax.jit(model.logits)(model.params, model.rest, x), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_two_networks_in_one_stack():
+    def state(key):
+        model = build("mlp", input_shape=(5,), num_classes=CLASSES, key=key, hidden=(6,), batch_norm=True)
+        return pure(model)[:2]
+
+    keys = [jax.random.key(3), jax.random.key(4)]
+    x = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
+    train = pure(build("mlp", input_shape=(5,), num_classes=CLASSES, key=keys[0], hidden=(6,), batch_norm=True)).train
+    logits, rest = jax.vmap(train, in_axes=(0, 0, None))(*jax.vmap(state)(jnp.stack(keys)), x)
+    for i, key in enumerate(keys):
+        alone, rest_alone = train(*state(key), x)
+        np.testing.assert_allclose(logits[i], alone, rtol=1e-4, atol=1e-5)
+        for stacked, single in zip(leaves(rest), leaves(rest_alone), strict=True):
+            np.testing.assert_allclose(stacked[i], single, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(logits[0], logits[1], atol=1e-2)
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_hessian_vector_products_go_through(name):
+    """The Hessian is symmetric, and its block at the head's kernel is that of softmax regression on the features."""
+    model, x = made(name), inputs_of(name)
+
+    def loss(params):
+        logits = model.logits(params, model.rest, x)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, np.arange(EXAMPLES) % CLASSES).mean()
+
+    def drawn(seed):
+        tree = jax.tree.structure(model.params)
+        rng = np.random.default_rng(seed)
+        return jax.tree.unflatten(tree, [rng.normal(size=a.shape).astype(a.dtype) for a in leaves(model.params)])
+
+    hessian = jax.jit(lambda v: jax.jvp(jax.grad(loss), (model.params,), (v,))[1])
+    inner = lambda a, b: sum(np.vdot(i.astype(np.float64), j) for i, j in zip(leaves(a), leaves(b), strict=True))  # noqa: E731
+    u, v = drawn(0), drawn(1)
+    left, right = inner(u, hessian(v)), inner(hessian(u), v)
+    assert abs(left - right) < 1e-4 * np.sqrt(inner(u, u) * inner(hessian(v), hessian(v)))
+
+    only_head = jax.tree.map(jnp.zeros_like, model.params)
+    only_head["head"]["kernel"] = u["head"]["kernel"]
+    features = np.asarray(model.features(model.params, model.rest, x), np.float64)
+    p = np.asarray(jax.nn.softmax(model.logits(model.params, model.rest, x)), np.float64)
+    change = features @ np.asarray(u["head"]["kernel"], np.float64)
+    expected = features.T @ (p * (change - (p * change).sum(1, keepdims=True))) / EXAMPLES
+    product = np.asarray(hessian(only_head)["head"]["kernel"])
+    np.testing.assert_allclose(product, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("size", [(28, 28, 1), (9, 13, 3)])
+def test_the_cnn_takes_odd_sizes_and_sees_their_last_pixel(size):
+    model = build("cnn", input_shape=size, num_classes=10, key=drawn_by(0))
+    model.eval()
+    x = np.random.default_rng(0).normal(size=(1, *size)).astype(np.float32)
+    moved = x.copy()
+    moved[0, -1, -1] += 50
+    graphdef, state = nnx.split(model)
+    logits = jax.jit(lambda x: nnx.merge(graphdef, state)(x))
+    assert logits(x).shape == (1, 10)
+    assert np.isfinite(logits(x)).all()
+    assert not np.allclose(logits(x), logits(moved), atol=1e-3)
+
+
+def test_options_reach_the_model():
+    mlp = build("mlp", input_shape=(4,), num_classes=3, key=drawn_by(0), hidden=(6, 5), batch_norm=True)
+    assert [layer.kernel.shape for layer in mlp.layers] == [(4, 6), (6, 5)]
+    assert len(mlp.norms) == 2
+    fine, coarse = (build("cnn", input_shape=(s, s, 1), num_classes=3, key=drawn_by(0), widths=(4,)) for s in (15, 16))
+    assert (fine.patch, coarse.patch) == (1, 2)
+    assert build("cnn", input_shape=(8, 8, 1), num_classes=3, key=drawn_by(0), patch=2).patch == 2
+
+
+def test_a_cnn_without_batch_norm_has_no_other_state_and_learns_from_each_example_alone():
+    shape = (8, 8, 1)
+    model = pure(build("cnn", input_shape=shape, num_classes=3, key=drawn_by(0), batch_norm=False))
+    assert leaves(model.rest) == []
+    x = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+    together, alone = (model.train(model.params, model.rest, batch)[0] for batch in (x, x[:1]))
+    np.testing.assert_allclose(together[:1], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "least"), [("linear", 0.9), ("mlp", 0.93), ("cnn", 0.95)])
+def test_small_models_learn_the_digits(name, least):
+    x, y = load_digits(return_X_y=True)
+    x = (x.reshape(-1, 8, 8, 1) / 16 - 0.3).astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(x))
+    train, test = order[:1280], order[1280:]
+    model = pure(build(name, input_shape=(8, 8, 1), num_classes=10, key=drawn_by(0)))
+    optimizer = optax.sgd(0.05, momentum=0.9)
+
+    @jax.jit
+    def step(params, rest, state, x, y):
+        def loss(params):
+            logits, new = model.train(params, rest, x)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean(), new
+
+        gradients, rest = jax.grad(loss, has_aux=True)(params)
+        updates, state = optimizer.update(gradients, state, params)
+        return optax.apply_updates(params, updates), rest, state
+
+    params, rest, state = model.params, model.rest, optimizer.init(model.params)
+    for epoch in range(6):
+        for batch in np.random.default_rng(epoch).permutation(train).reshape(-1, 64):
+            params, rest, state = step(params, rest, state, x[batch], y[batch])
+    accuracy = np.mean(np.argmax(model.logits(params, rest, x[test]), axis=1) == y[test])
+    assert accuracy > least
