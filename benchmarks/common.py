@@ -37,8 +37,8 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def integers(text: str) -> tuple[int, ...]:
-    """The value of an option such as ``--seeds 0,1,2``."""
-    return tuple(int(part) for part in text.split(","))
+    """The value of an option such as ``--seeds 0,1,2``; nothing for an empty text."""
+    return tuple(int(part) for part in text.split(",") if part)
 
 
 def words(text: str) -> tuple[str, ...]:
