@@ -40,6 +40,14 @@ def replicated(mesh: Mesh | None) -> NamedSharding | None:
     return None if mesh is None else NamedSharding(mesh, jax.P())
 
 
+def shardings(tree: PyTree) -> PyTree:
+    """How the arrays of ``tree`` lie on a mesh, for the ``out_shardings`` of a function whose result replaces them.
+
+    None, which leaves the choice to XLA, for arrays on one device: naming the device would bind the result to it.
+    """
+    return jax.tree.map(lambda x: x.sharding if isinstance(x.sharding, NamedSharding) else None, tree)
+
+
 def split_batch(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """Constrain, inside jit, the leading axis of every array to be split over ``data``."""
     sharding = over_examples(mesh)

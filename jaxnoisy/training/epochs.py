@@ -31,7 +31,8 @@ def resident_epochs(
     """Epochs over inputs that stay on the device, each one compiled scan."""
     inputs, labels, row_weights = (sharding.place(a, mesh) for a in (data.inputs, data.labels, weights))
     rows = jax.device_put(kept, sharding.replicated(mesh))
-    epoch = jax.jit(scanned_epoch(step, config, len(data)), donate_argnums=0)
+    pinned = (sharding.shardings(state), None)
+    epoch = jax.jit(scanned_epoch(step, config, len(data)), donate_argnums=0, out_shardings=pinned)
     compiled = epoch.lower(state, inputs, labels, row_weights, rows).compile()
     return lambda state: compiled(state, inputs, labels, row_weights, rows)
 
@@ -55,7 +56,8 @@ def streamed_epochs(
         return Batch(*jax.device_put(host, sharding.over_examples(mesh)))
 
     first = batch((kept[:1].repeat(config.batch_size), kept[:1].repeat(config.batch_size)))
-    one_step = jax.jit(step, donate_argnums=0).lower(state, first, jax.random.key(0)).compile()
+    pinned = (sharding.shardings(state), None)
+    one_step = jax.jit(step, donate_argnums=0, out_shardings=pinned).lower(state, first, jax.random.key(0)).compile()
 
     def run(state: TrainState) -> tuple[TrainState, Sums]:
         order_key, step_key = epoch_key(config.seed, state.epoch)

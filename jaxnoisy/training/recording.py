@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from jaxnoisy import files
+from jaxnoisy import mesh as sharding
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.dynamics import Trace, recorder
 from jaxnoisy.dynamics.host import HostRecorder
@@ -30,7 +31,9 @@ def flush(spilled: HostRecorder, state: TrainState, epoch: int) -> TrainState:
     buffers = state.recorder
     assert buffers is not None
     spilled.write_epoch(epoch, jax.tree.map(lambda x: np.asarray(x)[: len(spilled), 0], buffers.seen))
-    return state._replace(recorder=jax.jit(recorder.clear, donate_argnums=0)(buffers))
+    # The cleared buffers do not depend on the old ones' values, so XLA would be free to lay them out anew.
+    clear = jax.jit(recorder.clear, donate_argnums=0, out_shardings=sharding.shardings(buffers))
+    return state._replace(recorder=clear(buffers))
 
 
 def finished_trace(buffers: recorder.RecorderState, spilled: HostRecorder | None, data: Dataset, mode: str) -> Trace:
