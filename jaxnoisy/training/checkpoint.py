@@ -38,6 +38,7 @@ class Checkpoints:
             _same_run(files.read_json(run_file), files.plain(run), path)
         path.mkdir(parents=True, exist_ok=True)
         files.write_json(run_file, run)
+        self._folder = os.fspath(folder)
         self._manager = ocp.CheckpointManager(path, options=ocp.CheckpointManagerOptions(max_to_keep=1))
 
     def latest(self) -> int | None:
@@ -53,8 +54,11 @@ class Checkpoints:
         shapes = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), _without_keys(like)
         )
-        loaded = self._manager.restore(self._manager.latest_step(), args=ocp.args.StandardRestore(shapes))
-        return jax.tree.map(lambda old, new: jax.random.wrap_key_data(new) if _is_key(old) else new, like, loaded)
+        try:
+            loaded = self._manager.restore(self._manager.latest_step(), args=ocp.args.StandardRestore(shapes))
+        except ValueError as error:
+            raise ValueError(f"{self._folder!r} holds the checkpoint of another network: {error}") from error
+        return jax.tree.map(_with_key, like, loaded)
 
     def close(self) -> None:
         """Wait for writes under way and release the folder."""
@@ -73,6 +77,10 @@ def _same_run(found: dict[str, Any], expected: dict[str, Any], path: Path) -> No
 
 def _is_key(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _with_key(like: Any, loaded: Any) -> Any:
+    return jax.random.wrap_key_data(loaded, impl=jax.random.key_impl(like)) if _is_key(like) else loaded
 
 
 def _without_keys(tree: PyTree) -> PyTree:

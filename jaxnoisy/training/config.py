@@ -1,6 +1,7 @@
 """The choices of one training run, checked when they are made."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from jaxnoisy import check
@@ -59,8 +60,9 @@ class TrainConfig:
         check.one_of(self.schedule, ("constant", "step", "cosine"), name="schedule")
         check.one_of(self.record, ("train", "eval", "none"), name="record")
         check.one_of(self.trace_dtype, ("float32", "float16"), name="trace_dtype")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, but is {self.learning_rate}")
+        for name in ("learning_rate", "step_factor"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive and finite, but is {getattr(self, name)}")
         check.fraction(self.momentum, name="momentum")
         check.fraction(self.weight_decay, name="weight_decay")
         if self.schedule == "step" and not self.step_epochs:

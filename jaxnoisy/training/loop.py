@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
@@ -25,7 +27,7 @@ from jaxnoisy.training.normalize import Moments, moments
 from jaxnoisy.training.optimizer import optimizer
 from jaxnoisy.training.state import TrainState
 from jaxnoisy.training.step import Sums, train_step
-from jaxnoisy.types import Array
+from jaxnoisy.types import Array, PyTree
 
 
 class EpochReport(NamedTuple):
@@ -103,12 +105,14 @@ def fit(
         FloatingPointError: the loss stopped being finite.
     """
     n, c = len(data), data.num_classes
-    weights, kept = _weights(weights, n), _kept(keep, n)
+    kept = _kept(keep, n)
+    weights = _weights(weights, n, kept)
     if config.batch_size % sharding.shards(mesh):
         raise ValueError(f"batch_size {config.batch_size} does not split over {sharding.shards(mesh)} devices")
     config = dataclasses.replace(config, batch_size=_batch_size(config.batch_size, len(kept), mesh))
 
     network, params, rest = functional(model)
+    _fit_each_other(network, params, rest, loss, data, config)
     scale = moments(data.inputs)
     tx = optimizer(config, steps_per_epoch=-(-len(kept) // config.batch_size))
     columns = config.epochs if spill is None else 1
@@ -126,6 +130,8 @@ def fit(
             "examples": hashlib.sha256(kept.tobytes() + weights.tobytes()).hexdigest()[:16],
             "probabilities": probabilities,
             "spilled": spill is not None,
+            "parameters": sum(x.size for x in jax.tree.leaves(params)),
+            "trace_rows": sharding.padded_length(n, mesh),
         }
         saved = Checkpoints(checkpoints, identity, resume=resume)
         if saved.latest() is not None:
@@ -146,26 +152,28 @@ def fit(
     compile_seconds = time.perf_counter() - started
 
     history = []
-    for epoch in range(int(state.epoch), config.epochs):
-        started = time.perf_counter()
-        state, sums = run_epoch(state)
-        if extra_pass is not None:
-            state = extra_pass(state, epoch)
-        if spilled is not None:
-            state = recording.flush(spilled, state, epoch)
-        report = _report(epoch + 1, sums, started, len(kept))
-        if not np.isfinite(report.loss):
-            raise FloatingPointError(
-                f"training diverged in epoch {epoch + 1}: the mean loss is {report.loss}. "
-                f"Lower the learning rate (now {config.learning_rate:g})"
-            )
-        history.append(report)
-        if saved is not None and ((epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs):
-            saved.save(epoch + 1, state)
-        if on_epoch is not None:
-            on_epoch(report)
-    if saved is not None:
-        saved.close()
+    try:
+        for epoch in range(int(state.epoch), config.epochs):
+            started = time.perf_counter()
+            state, sums = run_epoch(state)
+            if extra_pass is not None:
+                state = extra_pass(state, epoch)
+            if spilled is not None:
+                state = recording.flush(spilled, state, epoch)
+            report = _report(epoch + 1, sums, started, len(kept))
+            if not np.isfinite(report.loss):
+                raise FloatingPointError(
+                    f"training diverged in epoch {epoch + 1}: the mean loss is {report.loss}. "
+                    f"Lower the learning rate (now {config.learning_rate:g})"
+                )
+            history.append(report)
+            if saved is not None and ((epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs):
+                saved.save(epoch + 1, state)
+            if on_epoch is not None:
+                on_epoch(report)
+    finally:
+        if saved is not None:
+            saved.close()
 
     trace = None if state.recorder is None else recording.finished_trace(state.recorder, spilled, data, config.record)
     trained = network.merge(state.params, state.rest)
@@ -177,15 +185,15 @@ def _report(epoch: int, sums: Sums, started: float, examples: int) -> EpochRepor
     return EpochReport(epoch, total / weight, right / weight, time.perf_counter() - started, examples)
 
 
-def _weights(weights: np.ndarray | None, n: int) -> np.ndarray:
+def _weights(weights: np.ndarray | None, n: int, kept: np.ndarray) -> np.ndarray:
     if weights is None:
         return np.ones(n, np.float32)
     w = np.asarray(weights, np.float32)
     if w.shape != (n,):
         raise ValueError(f"weights must have shape ({n},), one per example, but have shape {w.shape}")
     check.finite(w, name="weights")
-    if (w < 0).any() or not w.any():
-        raise ValueError("weights must be non-negative and not all zero")
+    if (w < 0).any() or not w[kept].any():
+        raise ValueError("weights must be non-negative, and not all zero among the examples that are kept")
     return w
 
 
@@ -198,6 +206,29 @@ def _kept(keep: np.ndarray | None, n: int) -> np.ndarray:
     if not mask.any():
         raise ValueError("keep leaves no example to train on")
     return np.flatnonzero(mask).astype(np.int32)
+
+
+def _fit_each_other(
+    network: Network,
+    params: PyTree,
+    rest: PyTree,
+    loss: Callable[[Array, Array], Array],
+    data: Dataset,
+    config: TrainConfig,
+) -> None:
+    """Refuse, before anything is computed or written, a model, a loss and data that do not fit each other."""
+    if (config.flip or config.crop) and not data.is_images:
+        raise ValueError(f"flip and crop need images (n, h, w, ch), but the inputs have shape {data.inputs.shape}")
+    one = jax.ShapeDtypeStruct((1, *data.inputs.shape[1:]), jnp.float32)
+    logits = jax.eval_shape(network.evaluate, params, rest, one)
+    if logits.shape != (1, data.num_classes):
+        raise ValueError(
+            f"the model maps inputs of shape {one.shape} to {logits.shape}, but logits of {data.num_classes} classes "
+            f"have shape (1, {data.num_classes})"
+        )
+    losses = jax.eval_shape(loss, logits, jax.ShapeDtypeStruct((1,), jnp.int32))
+    if losses.shape != (1,):
+        raise ValueError(f"loss must give one number per example, shape (b,), but for b = 1 gives {losses.shape}")
 
 
 def _batch_size(asked: int, kept: int, mesh: Mesh | None) -> int:

@@ -23,7 +23,8 @@ def moments(inputs: np.ndarray, *, block: int = 4096) -> Moments:
         block: rows held in float64 at a time.
 
     Returns:
-        :class:`Moments` of shape (k,); a constant channel or column gets standard deviation 1.
+        :class:`Moments` of shape (k,). A channel or column that is constant to the precision of float32 gets standard
+        deviation 1.
     """
     axes = tuple(range(inputs.ndim - 1))
     shift = np.asarray(inputs[0], np.float64).mean(axis=axes[:-1]) if inputs.ndim > 2 else np.asarray(inputs[0], float)
@@ -36,7 +37,7 @@ def moments(inputs: np.ndarray, *, block: int = 4096) -> Moments:
         count += part.size // part.shape[-1]
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    flat = std <= 1e-6 * np.maximum(1.0, np.abs(mean + shift))
+    flat = std <= np.maximum(np.finfo(np.float32).tiny, np.finfo(np.float32).eps * np.abs(mean + shift))
     return Moments((mean + shift).astype(np.float32), np.where(flat, 1.0, std).astype(np.float32))
 
 
