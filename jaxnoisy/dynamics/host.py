@@ -1,14 +1,16 @@
 """The recorder's twin on the host: NumPy arrays in, from any framework's loop, in memory or spilled to disk."""
 
+import operator
 import os
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnoisy import check, files
 from jaxnoisy.dynamics.observation import FLOAT_FIELDS, Observation, class_dtype, observe
-from jaxnoisy.dynamics.trace import HEADER_FILE, Trace, mean_probabilities
+from jaxnoisy.dynamics.trace import HEADER_FILE, MODES, Trace, mean_probabilities
 
 
 class HostRecorder:
@@ -22,7 +24,8 @@ class HostRecorder:
         num_classes: c; by default one more than the largest label.
         directory: where to keep the buffers as memory-mapped ``.npy`` files; by default they stay in memory. The folder
             must not hold a trace already. Read it back with ``jaxnoisy.dynamics.load(directory)``.
-        resume: go on filling the buffers that ``directory`` holds, if it holds them all; otherwise begin anew.
+        resume: go on filling the buffers that ``directory`` holds, if it holds them all; otherwise begin anew. Not with
+            ``probabilities``, whose sum is not on disk.
         dtype: storage of the float fields, as for the device recorder.
         probabilities: also keep the mean class probabilities, (n, c) float32 in memory. Each example may then be
             recorded once per epoch only.
@@ -59,6 +62,11 @@ class HostRecorder:
         check.positive_int(self._num_classes, name="num_classes", minimum=2)
         if not np.issubdtype(np.dtype(dtype), np.floating):
             raise TypeError(f"dtype must be a floating point type, but is {dtype}")
+        check.one_of(mode, MODES, name="mode")
+        if resume and probabilities:
+            raise ValueError(
+                "the sum of probabilities is held in memory and ended with the run before: resume without probabilities"
+            )
         self._mode, self._fingerprint = mode, fingerprint
         self._directory = None if directory is None else Path(directory)
         self._resume = False
@@ -93,9 +101,10 @@ class HostRecorder:
 
         Raises:
             ValueError: shapes that do not fit, rows or epochs out of range, logits that are not finite.
+            TypeError: indices or an epoch that are not whole numbers, logits that are not floating point.
         """
         rows, z = np.asarray(indices), np.asarray(logits)
-        if not np.issubdtype(z.dtype, np.floating):
+        if not jnp.issubdtype(z.dtype, jnp.floating):
             raise TypeError(f"logits must be floating point, but have dtype {z.dtype}")
         if rows.ndim != 1 or z.shape != (len(rows), self._num_classes):
             raise ValueError(
@@ -103,6 +112,10 @@ class HostRecorder:
             )
         if len(rows) == 0:
             return
+        if not np.issubdtype(rows.dtype, np.integer):
+            raise TypeError(
+                f"indices must be whole numbers, but have dtype {rows.dtype}: give np.flatnonzero of a mask"
+            )
         if rows.min() < 0 or rows.max() >= len(self._labels):
             raise ValueError(f"indices must lie in 0..{len(self._labels) - 1}, but reach {rows.min()} and {rows.max()}")
         check.finite(z, name="logits")
@@ -121,7 +134,7 @@ class HostRecorder:
         self._prob_sum = np.asarray(prob_sum, np.float32)
 
     def _write(self, epoch: int, rows: Any, column: Observation) -> None:
-        epochs = self._seen.argmax.shape[0]
+        epochs, epoch = self._seen.argmax.shape[0], operator.index(epoch)
         if not 0 <= epoch < epochs:
             raise ValueError(f"epoch must lie in 0..{epochs - 1}, but is {epoch}: make the recorder with more epochs")
         for buffer, values in zip(self._seen, column):

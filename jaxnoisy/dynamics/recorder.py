@@ -64,7 +64,6 @@ def record(state: RecorderState, epoch: Array | int, indices: Array, labels: Arr
 
     Example:
         >>> import jax.numpy as jnp
-    import numpy as np
         >>> state = init(4, 2, num_classes=3)
         >>> state = record(state, 0, jnp.array([2]), jnp.array([1]), jnp.array([[0.0, 2.0, 1.0]]))
         >>> int(state.seen.argmax[2, 0]), int(state.seen.argmax[0, 0])
