@@ -132,6 +132,10 @@ def read_named(spec: str, name: str) -> np.ndarray:
 
 
 def _refusal(path: str, error: ValueError) -> str:
+    with open(path, "rb") as file:
+        magic = file.read(6)
+    if not magic.startswith((b"\x93NUMPY", b"PK")):  # NumPy takes whatever it does not know for a pickle
+        return f"{path!r} is neither an .npy nor an .npz file"
     if "allow_pickle" in str(error) or "pickled" in str(error):
         return f"{path!r} holds pickled Python objects, which are never loaded: save plain numeric or text arrays"
     return f"{path!r} cannot be read as arrays: {error}"
