@@ -2,7 +2,7 @@
 
 import abc
 
-import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from jaxnoisy.types import Array, ArrayLike
@@ -85,4 +85,4 @@ class Classifier(nnx.Module):
 
 def linear_head(features: int, num_classes: int, *, rngs: nnx.Rngs) -> nnx.Linear:
     """Return the last layer: Flax's default kernel (LeCun normal) and bias (zero), computed in float32."""
-    return nnx.Linear(features, num_classes, dtype=jax.numpy.float32, rngs=rngs)
+    return nnx.Linear(features, num_classes, dtype=jnp.float32, rngs=rngs)

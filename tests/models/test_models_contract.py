@@ -9,7 +9,6 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from sklearn.datasets import load_digits
 
 from jaxnoisy.models import FLAT_MODELS, IMAGE_MODELS, MODEL_NAMES, build
 
@@ -253,62 +252,3 @@ def test_hessian_vector_products_go_through(name):
     expected = features.T @ (p * (change - (p * change).sum(1, keepdims=True))) / EXAMPLES
     product = np.asarray(hessian(only_head)["head"]["kernel"])
     np.testing.assert_allclose(product, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
-
-
-@pytest.mark.parametrize("size", [(28, 28, 1), (9, 13, 3)])
-def test_the_cnn_takes_odd_sizes_and_sees_their_last_pixel(size):
-    model = build("cnn", input_shape=size, num_classes=10, key=drawn_by(0))
-    model.eval()
-    x = np.random.default_rng(0).normal(size=(1, *size)).astype(np.float32)
-    moved = x.copy()
-    moved[0, -1, -1] += 50
-    graphdef, state = nnx.split(model)
-    logits = jax.jit(lambda x: nnx.merge(graphdef, state)(x))
-    assert logits(x).shape == (1, 10)
-    assert np.isfinite(logits(x)).all()
-    assert not np.allclose(logits(x), logits(moved), atol=1e-3)
-
-
-def test_options_reach_the_model():
-    mlp = build("mlp", input_shape=(4,), num_classes=3, key=drawn_by(0), hidden=(6, 5), batch_norm=True)
-    assert [layer.kernel.shape for layer in mlp.layers] == [(4, 6), (6, 5)]
-    assert len(mlp.norms) == 2
-    fine, coarse = (build("cnn", input_shape=(s, s, 1), num_classes=3, key=drawn_by(0), widths=(4,)) for s in (15, 16))
-    assert (fine.patch, coarse.patch) == (1, 2)
-    assert build("cnn", input_shape=(8, 8, 1), num_classes=3, key=drawn_by(0), patch=2).patch == 2
-
-
-def test_a_cnn_without_batch_norm_has_no_other_state_and_learns_from_each_example_alone():
-    shape = (8, 8, 1)
-    model = pure(build("cnn", input_shape=shape, num_classes=3, key=drawn_by(0), batch_norm=False))
-    assert leaves(model.rest) == []
-    x = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
-    together, alone = (model.train(model.params, model.rest, batch)[0] for batch in (x, x[:1]))
-    np.testing.assert_allclose(together[:1], alone, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(("name", "least"), [("linear", 0.9), ("mlp", 0.93), ("cnn", 0.95)])
-def test_small_models_learn_the_digits(name, least):
-    x, y = load_digits(return_X_y=True)
-    x = (x.reshape(-1, 8, 8, 1) / 16 - 0.3).astype(np.float32)
-    order = np.random.default_rng(0).permutation(len(x))
-    train, test = order[:1280], order[1280:]
-    model = pure(build(name, input_shape=(8, 8, 1), num_classes=10, key=drawn_by(0)))
-    optimizer = optax.sgd(0.05, momentum=0.9)
-
-    @jax.jit
-    def step(params, rest, state, x, y):
-        def loss(params):
-            logits, new = model.train(params, rest, x)
-            return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean(), new
-
-        gradients, rest = jax.grad(loss, has_aux=True)(params)
-        updates, state = optimizer.update(gradients, state, params)
-        return optax.apply_updates(params, updates), rest, state
-
-    params, rest, state = model.params, model.rest, optimizer.init(model.params)
-    for epoch in range(6):
-        for batch in np.random.default_rng(epoch).permutation(train).reshape(-1, 64):
-            params, rest, state = step(params, rest, state, x[batch], y[batch])
-    accuracy = np.mean(np.argmax(model.logits(params, rest, x[test]), axis=1) == y[test])
-    assert accuracy > least
