@@ -16,7 +16,7 @@ class Observation(NamedTuple):
         log_p_given: z_y - logsumexp(z).
         log_p_other: max over k != y of z_k, minus logsumexp(z).
         log_normalizer: logsumexp(z).
-        sum_squares: sum over classes of p_k^2, which the error norm (EL2N) needs.
+        sum_squares: sum over classes of (p_k - [k = y])^2, the squared error norm (EL2N).
         argmax: the predicted class, int; -1 where nothing was recorded (the other fields are NaN there).
     """
 
@@ -56,13 +56,15 @@ def observe(logits: Any, labels: Any) -> Observation:
     total = exponentials.sum(axis=-1)
     log_total = xp.log(total)
     is_given = labels[:, None] == xp.arange(z.shape[-1])[None, :]
+    # 1 - p_y as the sum of the others: it does not cancel where the fit is close.
+    wrong = xp.where(is_given, 0, exponentials)
     given = xp.where(is_given, shifted, 0).sum(axis=-1)
     other = xp.where(is_given, -np.inf, shifted).max(axis=-1)
     return Observation(
         log_p_given=given - log_total,
         log_p_other=other - log_total,
         log_normalizer=top[:, 0] + log_total,
-        sum_squares=(exponentials**2).sum(axis=-1) / total**2,
+        sum_squares=(wrong.sum(axis=-1) ** 2 + (wrong**2).sum(axis=-1)) / total**2,
         argmax=z.argmax(axis=-1),
     )
 

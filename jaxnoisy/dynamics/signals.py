@@ -43,9 +43,7 @@ def quantised_margin(seen: Observation) -> Any:
 
 def error_norm(seen: Observation) -> Any:
     """||p - onehot(y)||_2, the EL2N score of one epoch (Paul et al. 2021), in [0, sqrt 2]."""
-    xp = _numpy(seen)
-    # Rounding can leave a perfect fit a hair below zero.
-    return xp.sqrt(xp.maximum(_wide(seen.sum_squares) - 2 * probability(seen) + 1, 0.0))
+    return _numpy(seen).sqrt(_wide(seen.sum_squares))
 
 
 SIGNALS = {

@@ -10,7 +10,7 @@ import numpy as np
 from jaxnoisy import check, files
 from jaxnoisy.dynamics.observation import FLOAT_FIELDS, Observation, class_dtype, observe
 
-FORMAT = "jaxnoisy-trace-1"
+FORMAT = "jaxnoisy-trace-2"
 HEADER_FILE = "trace-header.npz"  # what a trace spilled to a folder keeps beside its field files
 MODES = ("train", "eval", "unknown")
 
