@@ -1,40 +1,44 @@
 """The command line: a thin layer over :func:`jaxnoisy.audit.audit`, :func:`jaxnoisy.findings.find` and ``noise``.
 
-Heavy imports (Flax, matplotlib) happen inside the commands, so that ``--help`` and a mistyped option answer at once.
+Heavy imports (JAX, Flax, matplotlib) happen inside the commands, so that ``--help`` and a mistyped option answer at
+once; the options themselves are in :mod:`jaxnoisy.arguments`.
 """
 
 import argparse
+import contextlib
+import errno
+import logging
+import os
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
-import jaxnoisy
+from jaxnoisy.arguments import BAD_INPUT, parse
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
-
-_DATA_HELP = "digits | npz:FILE | folder:DIR | csv:FILE | tfds:NAME[@SPLIT]"
-_LABELS_HELP = "npy:FILE | cifar10n:FILE:NAME | cifar100n:FILE:NAME: other given labels for the same examples"
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+FAILED, INTERRUPTED = 1, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 done, 2 bad input, 1 training failed, 130 interrupted."""
-    arguments = _parser().parse_args(argv)
+    """Run a command; returns the exit code: 0 done, 2 bad input or files, 1 training failed, 130 interrupted."""
+    arguments = parse(argv)
+    run = {"demo": _demo, "detect": _detect, "score": _score, "noise": _noise}[arguments.command]
     try:
-        arguments.run(arguments)
-    except (ValueError, TypeError, OSError) as error:
+        run(arguments)
+    except (ValueError, TypeError) as error:
         return _complain(error, BAD_INPUT)
+    except OSError as error:
+        return _complain(_about_files(error) + _go_on(arguments), BAD_INPUT)
     except FloatingPointError as error:
         return _complain(error, FAILED)
+    except MemoryError as error:
+        return _complain(f"out of memory: {error}{_go_on(arguments)}", FAILED)
+    except RuntimeError as error:
+        if not _of_the_device(error):
+            raise
+        return _complain(f"JAX could not compute this here: {error}{_go_on(arguments)}", FAILED)
     except KeyboardInterrupt:
-        return _complain("interrupted; what was finished is in the checkpoints (--resume)", INTERRUPTED)
+        return _complain("interrupted" + _go_on(arguments), INTERRUPTED)
     return 0
 
 
@@ -44,99 +48,37 @@ def _complain(what: object, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="jaxnoisy", description="Find, weigh and repair mislabeled training examples.")
-    parser.add_argument("--version", action="version", version=f"jaxnoisy {jaxnoisy.__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
-
-    demo = _command(commands, "demo", _demo, "every detector on digits with flipped labels", "jaxnoisy demo --out demo")
-    demo.add_argument("--rate", type=float, default=0.1, help="share of labels flipped (default 0.1)")
-    demo.add_argument("--seed", type=int, default=0, help="of the flips and the training (default 0)")
-    demo.add_argument("--out", help="folder for the results (default: a new folder jaxnoisy-demo)")
-
-    detect = _command(
-        commands,
-        "detect",
-        _detect,
-        "rank the suspicious labels of your own data",
-        "jaxnoisy detect --data folder:photos --method aum,confident-learning --epochs 20 --out photos-audit",
-    )
-    detect.add_argument("--data", required=True, metavar="SPEC", help=_DATA_HELP)
-    detect.add_argument("--labels", metavar="SPEC", help=_LABELS_HELP)
-    detect.add_argument("--method", default="", metavar="a,b|all", help="methods; the first is the one reported")
-    detect.add_argument("--model", default="auto", metavar="NAME", help="auto (cnn or mlp), linear, resnet18, ...")
-    detect.add_argument("--epochs", type=int, help="passes over the data (default: the model's recipe)")
-    detect.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
-    detect.add_argument("--out", metavar="DIR", help="folder for the results (default: a new folder jaxnoisy-detect)")
-    detect.add_argument("--resume", action="store_true", help="go on with the run in --out, if one was interrupted")
-    detect.add_argument("--batch-size", type=int, help="examples per step")
-    detect.add_argument("--learning-rate", type=float, help="at the start of the schedule")
-    detect.add_argument("--optimizer", choices=("sgd", "adamw"), help="default sgd")
-    detect.add_argument("--record", choices=("train", "eval"), help="dynamics from the step itself, or an extra pass")
-    detect.add_argument("--flip", action="store_true", default=None, help="mirror images at random")
-    detect.add_argument("--crop", type=int, metavar="PIXELS", help="pad and crop images at random")
-    detect.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the computation")
-    detect.add_argument("--devices", type=int, metavar="N", help="train on N devices (default: all there are)")
-    detect.add_argument("--data-dir", metavar="DIR", help="where TFDS keeps its data")
-    detect.add_argument("--skip-broken", action="store_true", help="leave out and list images that cannot be read")
-
-    score = _command(
-        commands,
-        "score",
-        _score,
-        "run detectors on arrays that any framework wrote",
-        "jaxnoisy score --method confident-learning --pred-probs probs.npy --labels labels.npy --out scored",
-    )
-    score.add_argument("--method", default="", metavar="a,b|all", help="methods; the first is the one reported")
-    score.add_argument("--trace", metavar="FILE", help="a trace (.npz) or the folder of a spilled one")
-    score.add_argument("--pred-probs", metavar="FILE", help="class probabilities (n, c): .npy, or .npz with pred_probs")
-    score.add_argument("--labels", metavar="FILE", help="given labels (n,): .npy, or .npz with labels")
-    score.add_argument("--clean-labels", metavar="FILE", help="true labels, where known, to measure the detectors")
-    score.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
-
-    noise = _command(
-        commands,
-        "noise",
-        _noise,
-        "write noisy labels and the mask of flips",
-        "jaxnoisy noise --labels npy:labels.npy --kind symmetric --rate 0.2 --seed 0 --out noisy.npz",
-    )
-    noise.add_argument("--labels", required=True, metavar="npy:FILE", help="clean labels (n,)")
-    noise.add_argument("--kind", required=True, metavar="KIND", help="symmetric | asymmetric | instance | superclass")
-    noise.add_argument("--rate", required=True, type=float, help="noise rate in [0, 1]")
-    noise.add_argument("--seed", type=int, default=0, help="of the flips (default 0)")
-    noise.add_argument("--num-classes", type=int, help="default: one more than the largest label")
-    noise.add_argument("--inputs", metavar="npy:FILE", help="inputs (n, ...), for instance noise")
-    noise.add_argument("--features", default="raw", help="feature scale of instance noise: raw | unit_norm")
-    noise.add_argument("--groups", metavar="npy:FILE", help="superclass of each class (c,), for superclass noise")
-    noise.add_argument("--out", required=True, metavar="FILE", help="an .npz with labels, mask and clean_labels")
-    return parser
+def _about_files(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)
+    remedy = ": free some space and try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    where = "" if error.filename is None else f"{os.fspath(error.filename)!r}: "
+    return f"{where}{error.strerror}{remedy}"
 
 
-def _command(
-    commands: "argparse._SubParsersAction[_Parser]", name: str, run: Callable, summary: str, example: str
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
+def _go_on(arguments: argparse.Namespace) -> str:
+    """How to continue, where there is something to continue."""
+    if arguments.command != "detect" or not arguments.out or not _checkpoints(Path(arguments.out)).exists():
+        return ""
+    return f"; what was finished is kept: go on with --out {arguments.out} --resume"
+
+
+def _of_the_device(error: RuntimeError) -> bool:
+    import jax
+
+    return isinstance(error, jax.errors.JaxRuntimeError)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
     import jax
     import numpy as np
 
-    from jaxnoisy import data, noise, report
+    from jaxnoisy import data, noise
     from jaxnoisy.audit import METHODS, audit
     from jaxnoisy.progress import epoch_bar
 
     out = Path(arguments.out) if arguments.out else _free_folder("jaxnoisy-demo")
-    report.refuse_other_run(out)
+    _claim(out)
     clean = data.load("digits")
     corrupt = noise.symmetric(num_classes=clean.num_classes, rate=arguments.rate, exact=True)
     flipped = np.asarray(corrupt(jax.random.key(arguments.seed), clean.labels).labels)
@@ -149,27 +91,28 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _detect(arguments: argparse.Namespace) -> None:
-    from jaxnoisy import data, report
-    from jaxnoisy.audit import METHODS, audit
+    from jaxnoisy import data
+    from jaxnoisy.audit import METHODS, audit, within
     from jaxnoisy.detect import TRACE_METHODS
     from jaxnoisy.mesh import default_mesh
     from jaxnoisy.progress import epoch_bar
     from jaxnoisy.training.recipes import default_model, recipe
 
-    methods = _methods(arguments.method, METHODS, default=tuple(TRACE_METHODS))
+    everything = METHODS if arguments.epochs is None else within(arguments.epochs, METHODS)
+    reading_one_run = tuple(name for name in everything if name in TRACE_METHODS)
+    methods = _methods(arguments.method, METHODS, everything=everything, default=reading_one_run)
     if arguments.resume and not arguments.out:
         raise ValueError("--resume needs --out, the folder of the run to go on with")
     out = Path(arguments.out) if arguments.out else _free_folder("jaxnoisy-detect")
-    checkpoints = out / "checkpoints"
-    if not arguments.resume or not checkpoints.exists():
-        report.refuse_other_run(out)
+    arguments.out = str(out)
+    _claim(out, overwrite=arguments.resume and _checkpoints(out).exists())
     examples = data.load(
         arguments.data, labels=arguments.labels, data_dir=arguments.data_dir, skip_broken=arguments.skip_broken
     )
     model = default_model(examples) if arguments.model == "auto" else arguments.model
     chosen = ("epochs", "seed", "batch_size", "learning_rate", "optimizer", "record", "flip", "crop")
     config = recipe(model, examples, **{name: getattr(arguments, name) for name in chosen})
-    with epoch_bar() as progress:
+    with _nothing_left_by_bad_input(out), _quiet_writers(), epoch_bar() as progress:
         findings = audit(
             examples,
             methods=methods,
@@ -178,7 +121,7 @@ def _detect(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             dtype=arguments.dtype,
             mesh=default_mesh(arguments.devices, config.batch_size),
-            checkpoints=checkpoints,
+            checkpoints=_checkpoints(out),
             resume=arguments.resume,
             progress=progress,
         )
@@ -186,25 +129,26 @@ def _detect(arguments: argparse.Namespace) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> None:
-    from jaxnoisy import dynamics, report
+    from jaxnoisy import dynamics
     from jaxnoisy.detect import TRACE_METHODS, methods_for
     from jaxnoisy.files import read_named
     from jaxnoisy.findings import find
 
-    report.refuse_other_run(Path(arguments.out))
     if (arguments.trace is None) == (arguments.pred_probs is None):
         raise ValueError("give either --trace FILE, or --pred-probs FILE with --labels FILE")
+    if arguments.pred_probs is not None and arguments.labels is None:
+        raise ValueError("--pred-probs needs --labels FILE, the given label of each row")
+    _claim(Path(arguments.out))
     labels = None if arguments.labels is None else read_named(arguments.labels, "labels")
     if arguments.trace is not None:
         trace = dynamics.load(arguments.trace)
         if labels is not None:
             dynamics.same_labels(trace, labels)
-    elif labels is None:
-        raise ValueError("--pred-probs needs --labels FILE, the given label of each row")
     else:
+        assert labels is not None
         trace = dynamics.from_probabilities(read_named(arguments.pred_probs, "pred_probs"), labels)
     applicable = methods_for(trace)
-    methods = _methods(arguments.method, tuple(TRACE_METHODS), default=applicable, everything=applicable)
+    methods = _methods(arguments.method, tuple(TRACE_METHODS), everything=applicable, default=applicable)
     flips = None
     if arguments.clean_labels is not None:
         flips = dynamics.flips(trace, read_named(arguments.clean_labels, "clean_labels"))
@@ -217,32 +161,44 @@ def _noise(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from jaxnoisy import check, files, noise
+    from jaxnoisy.data.dataset import MAX_UNNAMED_CLASSES
 
+    out = Path(arguments.out)
+    if out.suffix != ".npz" or out.is_dir():
+        raise ValueError(f"--out must be the name of an .npz file, but is {arguments.out!r}")
+    _writable(out.parent, made=False)
     clean = check.labels(files.read_named(arguments.labels, "labels"))
     c = arguments.num_classes or int(clean.max()) + 1
+    if arguments.num_classes is None:
+        check.at_least_two_classes(clean)
+        if c > MAX_UNNAMED_CLASSES:
+            raise ValueError(f"the largest label is {c - 1}: number the classes from 0 to c - 1, or give --num-classes")
     groups = None if arguments.groups is None else files.read_named(arguments.groups, "groups")
     inputs = None if arguments.inputs is None else files.read_named(arguments.inputs, "inputs")
     corrupt = noise.by_kind(
         arguments.kind, num_classes=c, rate=arguments.rate, groups=groups, features=arguments.features
     )
-    if arguments.seed < 0:
-        raise ValueError(f"--seed must be a whole number >= 0, but is {arguments.seed}")
     noisy = corrupt(jax.random.key(arguments.seed), clean, inputs)
     mask = np.asarray(noisy.mask)
-    files.write_npz(arguments.out, {"labels": np.asarray(noisy.labels), "mask": mask, "clean_labels": clean})
+    files.write_npz(out, {"labels": np.asarray(noisy.labels), "mask": mask, "clean_labels": clean})
     print(f"{int(mask.sum())} of {len(mask)} labels flipped ({mask.mean():.2%}): {arguments.out}")
 
 
 def _methods(
-    text: str, known: tuple[str, ...], *, default: tuple[str, ...], everything: tuple[str, ...] | None = None
+    text: str, known: tuple[str, ...], *, everything: tuple[str, ...], default: tuple[str, ...]
 ) -> tuple[str, ...]:
+    """The methods that ``a,b`` names, once each and in order; "all" stands for ``everything``."""
     from jaxnoisy.check import one_of
 
-    if not text:
-        return default
-    if text == "all":
-        return everything or known
-    return tuple(dict.fromkeys(one_of(name.strip(), (*known, "all"), name="--method") for name in text.split(",")))
+    names: list[str] = []
+    for part in text.split(",") if text else default:
+        name = one_of(part.strip(), (*known, "all"), name="--method")
+        names += everything if name == "all" else [name]
+    return tuple(dict.fromkeys(names))
+
+
+def _checkpoints(out: Path) -> Path:
+    return out / "checkpoints"
 
 
 def _free_folder(name: str) -> Path:
@@ -251,6 +207,55 @@ def _free_folder(name: str) -> Path:
     while (path := Path(name if number == 1 else f"{name}-{number}")).exists():
         number += 1
     return path
+
+
+def _claim(out: Path, *, overwrite: bool = False) -> None:
+    """Refuse a folder that the results could not be written to, before the work is done."""
+    from jaxnoisy import report
+
+    report.refuse_other_run(out, overwrite=overwrite)
+    _writable(out, made=True)
+
+
+def _writable(folder: Path, *, made: bool) -> None:
+    there = folder
+    while made and not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        what = "is not a folder" if os.path.lexists(there) else "does not exist"
+        raise ValueError(f"--out cannot be written: {str(there)!r} {what}; name another")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"--out cannot be written: no permission to write in {str(there)!r}; name another folder")
+
+
+@contextlib.contextmanager
+def _nothing_left_by_bad_input(out: Path) -> Iterator[None]:
+    """Remove the checkpoints of a new run that could not go on in any case; what can be resumed stays."""
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+    new = not _checkpoints(out).exists()
+    try:
+        yield
+    except (ValueError, TypeError, FloatingPointError):
+        if new:
+            shutil.rmtree(_checkpoints(out), ignore_errors=True)
+            with contextlib.suppress(OSError):
+                for folder in missing:
+                    folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _quiet_writers() -> Iterator[None]:
+    """Hide the tracebacks that the threads of Orbax log when a write fails: the error itself is raised here too."""
+    loggers = [logging.getLogger(name) for name in ("absl", "concurrent.futures")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)
 
 
 def _finish(findings, out: Path, *, trace: bool = True, overwrite: bool = False) -> None:  # type: ignore[no-untyped-def]

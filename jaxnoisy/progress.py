@@ -1,6 +1,7 @@
 """A progress bar for training: epochs, rate and time left; nothing where no one is watching."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ def epoch_bar() -> Iterator["OnEpoch"]:
         TextColumn("epochs  {task.fields[rate]}  {task.fields[state]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    # Not console.is_terminal: that is true of a log file too where FORCE_COLOR asks for colours.
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
         tasks: dict[str, object] = {}
 
         def on_epoch(name: str, report: "EpochReport", epochs: int) -> None:

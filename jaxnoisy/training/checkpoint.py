@@ -1,6 +1,9 @@
 """Checkpoints through Orbax: parameters, optimizer, batch statistics, trace and progress, whole or not at all."""
 
+import contextlib
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: files.PathLike, run: dict[str, Any], *, resume: bool = False) -> None:
-        path = Path(os.path.abspath(folder))
+        path = self._path = Path(os.path.abspath(folder))
         run_file = path / RUN_FILE
         if run_file.exists():
             if not resume:
@@ -47,7 +50,8 @@ class Checkpoints:
 
     def save(self, epoch: int, state: PyTree) -> None:
         """Save ``state`` after ``epoch`` epochs. Copies it first, then writes while the caller goes on."""
-        self._manager.save(epoch, args=ocp.args.StandardSave(_without_keys(state)))
+        with _failed_write(self._path):
+            self._manager.save(epoch, args=ocp.args.StandardSave(_without_keys(state)))
 
     def restore(self, like: PyTree) -> PyTree:
         """The newest checkpoint, with the structure, dtypes and shardings of ``like``."""
@@ -62,8 +66,24 @@ class Checkpoints:
 
     def close(self) -> None:
         """Wait for writes under way and release the folder."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        with _failed_write(self._path):
+            try:
+                self._manager.wait_until_finished()
+            finally:
+                self._manager.close()
+
+
+@contextlib.contextmanager
+def _failed_write(path: Path) -> Iterator[None]:
+    """Say as an OSError what Orbax's writers say in several ways, some of them a page long."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        number = int(code[1]) if code else getattr(error, "errno", None)
+        if number is None:
+            raise
+        raise OSError(number, f"{os.strerror(number)} while writing a checkpoint", os.fspath(path)) from error
 
 
 def _same_run(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
