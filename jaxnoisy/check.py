@@ -39,7 +39,9 @@ def labels(y: Any, *, num_classes: int | None = None, n: int | None = None, name
     if a.size == 0:
         raise ValueError(f"{name} is empty: at least one example is needed")
     if not np.issubdtype(a.dtype, np.integer):
-        raise TypeError(f"{name} must be integers 0, 1, ..., but has dtype {a.dtype} (first value {a[0]!r})")
+        raise TypeError(
+            f"{name} must be integers 0, 1, ..., but has dtype {a.dtype} (first value {a[:1].tolist()[0]!r})"
+        )
     if n is not None and a.size != n:
         raise ValueError(f"{name} has {a.size} entries for {n} examples: give one label per example, in the same order")
     low, high = int(a.min()), int(a.max())

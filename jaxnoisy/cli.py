@@ -129,7 +129,7 @@ def _detect(arguments: argparse.Namespace) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> None:
-    from jaxnoisy import dynamics
+    from jaxnoisy import check, dynamics
     from jaxnoisy.detect import TRACE_METHODS, methods_for
     from jaxnoisy.files import read_named
     from jaxnoisy.findings import find
@@ -147,6 +147,7 @@ def _score(arguments: argparse.Namespace) -> None:
     else:
         assert labels is not None
         trace = dynamics.from_probabilities(read_named(arguments.pred_probs, "pred_probs"), labels)
+    check.at_least_two_classes(trace.labels)
     applicable = methods_for(trace)
     methods = _methods(arguments.method, tuple(TRACE_METHODS), everything=applicable, default=applicable)
     flips = None
@@ -163,6 +164,7 @@ def _noise(arguments: argparse.Namespace) -> None:
     from jaxnoisy import check, files, noise
     from jaxnoisy.data.dataset import MAX_UNNAMED_CLASSES
 
+    check.one_of(arguments.kind, noise.KINDS, name="--kind")
     out = Path(arguments.out)
     if out.suffix != ".npz" or out.is_dir():
         raise ValueError(f"--out must be the name of an .npz file, but is {arguments.out!r}")
@@ -173,6 +175,12 @@ def _noise(arguments: argparse.Namespace) -> None:
         check.at_least_two_classes(clean)
         if c > MAX_UNNAMED_CLASSES:
             raise ValueError(f"the largest label is {c - 1}: number the classes from 0 to c - 1, or give --num-classes")
+    needed = {"instance": "inputs", "superclass": "groups"}.get(arguments.kind)
+    for option in ("inputs", "groups"):
+        given = getattr(arguments, option) is not None
+        if given != (option == needed):
+            what = f"does not use --{option}: leave it out" if given else f"needs --{option} npy:FILE"
+            raise ValueError(f"--kind {arguments.kind} {what}")
     groups = None if arguments.groups is None else files.read_named(arguments.groups, "groups")
     inputs = None if arguments.inputs is None else files.read_named(arguments.inputs, "inputs")
     corrupt = noise.by_kind(
@@ -246,14 +254,17 @@ def _nothing_left_by_bad_input(out: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_writers() -> Iterator[None]:
-    """Hide the tracebacks that the threads of Orbax log when a write fails: the error itself is raised here too."""
+    """Hide the tracebacks that the threads of Orbax print when a write fails: the error itself is raised here too."""
     loggers = [logging.getLogger(name) for name in ("absl", "concurrent.futures")]
-    levels = [logger.level for logger in loggers]
+    levels, hook = [logger.level for logger in loggers], sys.excepthook
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
+    # Errors that nothing can catch, in callbacks of TensorStore's own threads.
+    sys.excepthook = lambda *_: None
     try:
         yield
     finally:
+        sys.excepthook = hook
         for logger, level in zip(loggers, levels):
             logger.setLevel(level)
 

@@ -39,8 +39,9 @@ def load(
           unless it is given, and may be a slice such as ``train[:10%]``.
 
     Labels, one for each example and in the same order:
-        * ``npy:FILE``: integers (n,). They become the given labels. The labels that the data set came with are then
-          not used, for nothing says that they are true; its ``clean_labels`` stay if it has any.
+        * ``npy:FILE``: integers (n,), in an ``.npy`` or as ``labels`` of an ``.npz``. They become the given labels.
+          The labels that the data set came with are then not used, for nothing says that they are true; its
+          ``clean_labels`` stay if it has any.
         * ``cifar10n:FILE:NAME``, ``cifar100n:FILE:NAME``: human labels of CIFAR, see
           :func:`jaxnoisy.data.human.human_labels`. The order is checked; the labels that the data set came with,
           CIFAR's own, become ``clean_labels``.
@@ -91,7 +92,7 @@ def _relabel(dataset: Dataset, labels: str) -> Dataset:
     if scheme == "npy":
         with about(rest):
             try:
-                return dataset.with_labels(files.read_npy(rest))
+                return dataset.with_labels(files.read_named(rest, "labels"))
             except ValueError as error:
                 if dataset.skipped and "entries for" in str(error):
                     raise ValueError(f"{error}; {len(dataset.skipped)} files were left out of the data") from error
