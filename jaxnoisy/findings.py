@@ -9,6 +9,7 @@ import numpy as np
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.detect import TRACE_METHODS, Detection, estimated_noise_rate, margin_mixture
 from jaxnoisy.dynamics.trace import Trace
+from jaxnoisy.dynamics.votes import vote_block, vote_counts
 from jaxnoisy.metrics import DetectionMetrics, detection_metrics
 from jaxnoisy.timing import timed
 
@@ -131,30 +132,20 @@ def suggested_labels(trace: Trace, flagged: np.ndarray) -> np.ndarray:
     Returns:
         (n,) int32. Cost O(n t) time and O(n + c) memory beyond a block of votes.
     """
-    votes = trace.per_example(lambda part: _votes(part, part.labels), block=_block(trace.num_classes))
+    votes = trace.per_example(_votes, block=vote_block(trace))
     kept, other = votes[:, 0], votes[:, 1]
     return np.where(flagged, other, kept).astype(np.int32)
 
 
-def _votes(part: Trace, labels: np.ndarray) -> np.ndarray:
+def _votes(part: Trace) -> np.ndarray:
     """(k, 2): the most predicted class, and the most predicted class besides the given label."""
-    rows = np.arange(len(part))
-    counts = np.zeros((len(part), part.num_classes), np.int32)
-    for column in np.asarray(part.seen.argmax).T:
-        recorded = column >= 0
-        counts[rows[recorded], column[recorded]] += 1
+    rows, labels, counts = np.arange(len(part)), part.labels, vote_counts(part)
     kept = np.where(counts.any(axis=1), counts.argmax(axis=1), labels)
     counts[rows, labels] = 0
-    other = counts.argmax(axis=1)
-    never = ~counts.any(axis=1)
+    runner_up = labels
     if part.mean_probs is not None:
         probs = np.array(part.mean_probs, np.float32)
         probs[rows, labels] = -1
-        other = np.where(never, probs.argmax(axis=1), other)
-    else:
-        other = np.where(never, labels, other)
+        runner_up = probs.argmax(axis=1)
+    other = np.where(counts.any(axis=1), counts.argmax(axis=1), runner_up)
     return np.stack([kept, other], axis=1)
-
-
-def _block(num_classes: int) -> int:
-    return max(1, (1 << 24) // num_classes)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from jaxnoisy.detect.contested import contested_rule
 from jaxnoisy.detect.detection import Detection, Detector
-from jaxnoisy.detect.reduce import as_many_as_contested, decided, mean_over_epochs, reduced, require_epochs
+from jaxnoisy.detect.reduce import decided, mean_over_epochs, reduced, require_epochs
 from jaxnoisy.detect.rules import Rule, log_odds
 from jaxnoisy.dynamics import signals
 from jaxnoisy.dynamics.trace import Trace
@@ -35,7 +36,7 @@ def confidence(*, rule: Rule | None = None) -> Detector:
 
     def detect(trace: Trace) -> Detection:
         scores = 1 - mean_over_epochs(trace, signals.probability)
-        return decided(scores, rule or as_many_as_contested(trace, scores, scale=log_odds()))
+        return decided(scores, rule or contested_rule(trace, scores, scale=log_odds()))
 
     return detect
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from jaxnoisy import check
+from jaxnoisy.detect.contested import contested_rule
 from jaxnoisy.detect.detection import Detection, Detector
-from jaxnoisy.detect.reduce import as_many_as_contested, decided, reduced
+from jaxnoisy.detect.reduce import decided, reduced
 from jaxnoisy.detect.rules import Rule, log_odds
 from jaxnoisy.dynamics import signals
 from jaxnoisy.dynamics.trace import Trace
@@ -50,6 +51,6 @@ def el2n(*, epochs: int | None = 10, rule: Rule | None = None) -> Detector:
 
     def detect(trace: Trace) -> Detection:
         scores = reduced(trace, statistic)
-        return decided(scores, rule or as_many_as_contested(trace, scores, scale=_SCALE))
+        return decided(scores, rule or contested_rule(trace, scores, scale=_SCALE))
 
     return detect

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxnoisy import check
 from jaxnoisy.detect.detection import Detection
-from jaxnoisy.detect.rules import Rule, Scale, mixture, rank_threshold
+from jaxnoisy.detect.rules import Rule
 from jaxnoisy.dynamics import signals
 from jaxnoisy.dynamics.observation import Observation
 from jaxnoisy.dynamics.trace import Trace
@@ -54,21 +54,7 @@ def last_epoch(trace: Trace, signal: Signal) -> np.ndarray:
     return reduced(trace, lambda part: signals.last_recorded(signal(part.seen)))
 
 
-def contested(trace: Trace) -> np.ndarray:
-    """(n,) bool: on average over the recorded epochs, another class has a larger logit than the given one."""
-    return np.asarray(mean_over_epochs(trace, signals.margin) < 0)
-
-
 def decided(scores: np.ndarray, rule: Rule, info: Any = None) -> Detection:
     """Apply a rule; ``info`` stands in for the rule's own where given."""
     flags = rule(scores)
     return Detection(scores, flags.flagged, flags.threshold, flags.info if info is None else info)
-
-
-def as_many_as_contested(trace: Trace, scores: np.ndarray, *, scale: Scale) -> Rule:
-    """The default rule of scores without a natural zero: a mixture whose floor lets as many through as are contested.
-
-    A loss or a probability does not say by itself whether another class wins: 0.4 is a clear win among a thousand
-    classes and a loss between two. The trace does say, for so many examples, and the mixture then decides.
-    """
-    return mixture(floor=rank_threshold(scores, int(contested(trace).sum())), scale=scale)

@@ -36,8 +36,8 @@ class MixtureInfo(NamedTuple):
 
     Attributes:
         fit: the mixture, on the stretched scale; None where too few examples lie above the floor to start one.
-        floor: the fallback threshold, in the units of the scores; None for a plain mixture.
-        trusted: whether the threshold is the mixture's crossing, rather than the floor.
+        floor: where the mixture started, in the units of the scores; None for a plain mixture.
+        trusted: whether the mixture parts right labels from wrong ones; otherwise the fallback is the threshold.
     """
 
     fit: Mixture | None
@@ -136,7 +136,9 @@ def rank_threshold(scores: np.ndarray, count: int) -> float:
     return float(np.partition(scores, n - 1 - count)[n - 1 - count])
 
 
-def mixture(*, floor: float | None = None, scale: Scale = LINEAR) -> Rule:
+def mixture(
+    *, floor: float | None = None, fallback: float | None = None, scale: Scale = LINEAR, cut: str = "crossing"
+) -> Rule:
     """Flag by a mixture of two Gaussians, distrusted where it does not describe right and wrong labels.
 
     ``floor`` is the score that an example reaches where another class does as well as the given one: 0 for margins. The
@@ -147,17 +149,22 @@ def mixture(*, floor: float | None = None, scale: Scale = LINEAR) -> Rule:
     - the suspicious component holds at least half as many examples as lie above the floor: it is the group in
       question, not its far tail.
 
-    Otherwise the floor is the threshold. On clean data no mixture passed in the traces described above, and the share
-    flagged was what the model itself got wrong on average: 0 to 3 % of the digits. At 4 % noise or more, mean logit
-    margins of models that had not memorised the labels led to 0.8 to 1.4 times as many flagged digits as were wrong. A
-    long training that memorises wrong labels pulls their average below the floor: the rule then errs on the side of
-    flagging too few, nearly all of them wrong.
+    Otherwise ``fallback`` is the threshold. On clean data no mixture passed in the traces described above. At 4 % noise
+    or more, mean logit margins of models that had not memorised the labels led to 0.8 to 1.4 times as many flagged
+    digits as were wrong. A long training that memorises wrong labels pulls their average below the floor: the rule then
+    errs on the side of flagging too few, nearly all of them wrong.
 
     Args:
         floor: in the units of the scores. None takes the crossing as it is, the usual reading of the literature; it
             suits data known to hold many wrong labels.
+        fallback: the threshold where the mixture is distrusted; the floor by default, which flags whatever the model
+            itself gets wrong.
         scale: where the mixture is fitted, :data:`LINEAR` for logit margins, :func:`log_odds` for bounded scores,
             :data:`LOSS_ODDS` for cross entropies. Rescaling the scores linearly, to [0, 1] say, changes nothing.
+        cut: where a trusted mixture cuts: "crossing", or "floor", for scores whose floor is itself the usual threshold.
+
+    Raises:
+        ValueError: a fallback below the floor or without one, or another cut.
 
     Returns:
         ``rule(scores) -> Flags`` with a :class:`MixtureInfo`. Equal scores flag none unless they all exceed the floor.
@@ -170,6 +177,9 @@ def mixture(*, floor: float | None = None, scale: Scale = LINEAR) -> Rule:
         >>> int(flags.flagged.sum()), flags.info.trusted
         (5, True)
     """
+    check.one_of(cut, ("crossing", "floor"), name="cut")
+    if fallback is not None and (floor is None or fallback < floor):
+        raise ValueError(f"fallback must be at least the floor ({floor}), but is {fallback}")
 
     def rule(scores: np.ndarray) -> Flags:
         values = scale.stretch(scores)
@@ -186,7 +196,10 @@ def mixture(*, floor: float | None = None, scale: Scale = LINEAR) -> Rule:
             and found.separation >= 2
             and bool(found.weights[1] * len(scores) >= count / 2)
         )
-        threshold = scale.shrink(found.threshold) if found is not None and trusted else float(floor)
+        if found is not None and trusted:
+            threshold = scale.shrink(found.threshold) if cut == "crossing" else float(floor)
+        else:
+            threshold = float(floor if fallback is None else fallback)
         return Flags(scores > threshold, threshold, MixtureInfo(found, float(floor), trusted))
 
     return rule

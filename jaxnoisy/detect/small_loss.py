@@ -1,8 +1,9 @@
 """Small loss: right labels are learned first, so examples of large cross entropy are suspicious."""
 
 from jaxnoisy import check
+from jaxnoisy.detect.contested import contested_rule
 from jaxnoisy.detect.detection import Detection, Detector
-from jaxnoisy.detect.reduce import as_many_as_contested, decided, last_epoch, mean_over_epochs
+from jaxnoisy.detect.reduce import decided, last_epoch, mean_over_epochs
 from jaxnoisy.detect.rules import LOSS_ODDS, Rule, top_fraction
 from jaxnoisy.dynamics import signals
 from jaxnoisy.dynamics.trace import Trace
@@ -45,6 +46,6 @@ def small_loss(*, over: str = "mean", noise_rate: float | None = None, rule: Rul
 
     def detect(trace: Trace) -> Detection:
         scores = (mean_over_epochs if over == "mean" else last_epoch)(trace, signals.loss)
-        return decided(scores, chosen or as_many_as_contested(trace, scores, scale=LOSS_ODDS))
+        return decided(scores, chosen or contested_rule(trace, scores, scale=LOSS_ODDS))
 
     return detect
