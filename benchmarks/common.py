@@ -74,10 +74,8 @@ class Results:
                 raise SystemExit(
                     f"{self.path} was made with {self.content['settings']}, not {settings}: give another --out"
                 )
-        script, *rest = sys.argv
-        command = shlex.join(["python", os.path.relpath(script, ROOT), *(a for a in rest if a != "--resume")])
         self._run = {
-            "command": command,
+            "command": _command(),
             "started": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
             **in_own_process(environment),
         }
@@ -100,6 +98,15 @@ class Results:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(self.path, self.content)
         print(f"{name}: {seconds:.1f} s -> {self.path}", flush=True)
+
+
+def _command() -> str:
+    """How to measure this again: where results go, and what is left out, makes no difference."""
+    ignored = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    ignored.add_argument("--out")
+    ignored.add_argument("--resume", action="store_true")
+    _, kept = ignored.parse_known_args(sys.argv[1:])
+    return shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *kept])
 
 
 def environment() -> dict[str, Any]:

@@ -94,6 +94,7 @@ class Loop:
         return advance
 
     def __call__(self) -> None:
+        """Do ``steps`` more steps."""
         self._state = jax.block_until_ready(self._advance(self._state))
 
 

@@ -12,12 +12,12 @@ STORAGES = ("none", "float32", "float16", "spilled")
 
 def main() -> None:
     options = common.parser("recording_cost", __doc__)
-    options.add_argument("--rounds", type=int, default=60, help="of the ResNet; the MLP gets five times as many")
+    options.add_argument("--rounds", type=int, default=60, help="of the ResNet; the MLP gets ten times as many")
     options.add_argument("--seed", type=int, default=0)
     args = options.parse_args()
     shared = {"columns": 100, "seed": args.seed}
     n, sizes, most = 50_000, (10_000, 100_000, 1_000_000), 1_000_000
-    rounds = {"mlp": 5 * args.rounds, "resnet20": args.rounds}
+    rounds = {"mlp": 10 * args.rounds, "resnet20": args.rounds}
     steps = {"mlp": 32, "resnet20": 1}
     batch = 128
     if args.quick:
@@ -41,7 +41,7 @@ def main() -> None:
             loop="PyTorch",
         )
     results.measure(
-        lambda: _jax("growth", sizes, batch=batch, calls=50, rounds=max(rounds.values()) // 5, **shared), part="growth"
+        lambda: _jax("growth", sizes, batch=batch, calls=50, rounds=rounds["resnet20"], **shared), part="growth"
     )
     for storage in STORAGES:
         results.measure(

@@ -21,6 +21,7 @@ class Block(nn.Module):
             self.projection = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, before, h, w) to (n, width, ceil(h/stride), ceil(w/stride))."""
         y = functional.relu(self.norm1(self.conv1(x)))
         y = self.norm2(self.conv2(y))
         if self.projection is not None:
@@ -31,7 +32,7 @@ class Block(nn.Module):
 
 
 def _resnet(widths: tuple[int, ...], depths: tuple[int, ...], *, projected: bool, num_classes: int) -> nn.Sequential:
-    """A 3x3 stem, one stage per width (each but the first halves the image), the average over pixels, one linear layer."""
+    """A 3x3 stem, a stage per width (all but the first halve the image), the average over pixels, a linear layer."""
     before = widths[0]
     layers: list[nn.Module] = [nn.Conv2d(3, before, 3, 1, 1, bias=False), nn.BatchNorm2d(before), nn.ReLU()]
     for stage, (width, depth) in enumerate(zip(widths, depths)):

@@ -1,0 +1,197 @@
+"""Make RESULTS.md from the JSON files in results/. Every figure there is read from one of them."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import markdown as md
+from common import RESULTS
+
+from jaxnoisy import files
+
+Results = dict[str, Any]
+Unit = dict[str, Any]
+
+TARGETS = {("resnet20", "JAX, single steps"): 0.02, ("mlp", "JAX, scanned epoch"): 0.10}
+"""The most that recording may add to a training step, for each model in the loop the library runs it in on a CPU."""
+
+MEASURES = {
+    "roc_auc": ("ROC AUC", ".3f"),
+    "average_precision": ("average precision", ".3f"),
+    "precision_at_95_recall": ("precision at 95 % recall", ".3f"),
+    "f1": ("F1", ".3f"),
+    "fdr": ("FDR", ".3f"),
+    "recall": ("recall", ".3f"),
+    "flagged": ("flagged", ".0f"),
+}
+
+
+def recording_cost(results: Results) -> list[str]:
+    steps = [unit for unit in results["units"] if unit["part"] == "step"]
+    rows = [
+        [
+            f"{unit['model']}, {unit['loop']}: {name}",
+            md.quartiles(seconds, ".3f", 1e3),
+            md.interval(unit["overhead"][name]) if name in unit["overhead"] else "-",
+            f"{unit['compile_seconds'][name]:.1f}" if "compile_seconds" in unit else "-",
+        ]
+        for unit in steps
+        for name, seconds in unit["step_seconds"].items()
+    ]
+    parts = [
+        "Milliseconds a training step: median (quartiles). Added: median over rounds of the ratio to the same round's "
+        'step without recording, less one, [95 % confidence interval], in per cent; "none, again" is a second copy of '
+        "the same program, so what it adds is the error of the comparison.",
+        md.table(["step", "ms", "added, %", "compile, s"], rows),
+    ]
+    for unit in (unit for unit in results["units"] if unit["part"] == "growth"):
+        rows = [
+            [f"{int(n):,}", f"{unit['bytes'][n] / 1e6:,.0f}", md.quartiles(seconds, ".1f", 1e6)]
+            for n, seconds in unit["record_seconds"].items()
+        ]
+        columns = results["settings"]["columns"]
+        parts += [
+            f"Buffers for n examples and {columns} epochs, and the time to record one batch into them.",
+            md.table(["n", "buffers, MB", "µs a batch"], rows),
+        ]
+    memory = [unit for unit in results["units"] if unit["part"] == "memory"]
+    if memory:
+        rows = [
+            [unit["storage"]]
+            + [f"{unit[f'{name}_bytes'] / 1e6:,.0f}" for name in ("trace", "peak_anonymous", "peak_resident")]
+            + [md.quartiles(unit["epoch_seconds"], ".2f")]
+            for unit in memory
+        ]
+        parts += [
+            f"Peak memory of a whole `fit` of n = {memory[0]['n']:,} examples over {results['settings']['columns']} "
+            "epochs (a linear model on 8 features), by the storage of the trace. Resident memory includes mapped file "
+            "pages, which the system takes back when it needs them.",
+            md.table(["trace", "trace, MB", "peak anonymous, MB", "peak resident, MB", "s an epoch"], rows),
+        ]
+    return parts
+
+
+def targets(results: Results) -> list[str]:
+    rows = []
+    for unit in results["units"]:
+        most = TARGETS.get((unit.get("model"), unit.get("loop")))
+        if most is not None:
+            added = unit["overhead"]["recorded"]
+            rows.append(
+                [
+                    f"recording, {unit['model']} ({unit['loop']})",
+                    f"<= {most:.0%}",
+                    md.interval(added),
+                    md.interval(unit["overhead"]["none, again"]),
+                    _met(added, most),
+                ]
+            )
+    return [md.table(["target", "stated", "measured, %", "error of the comparison, %", "met"], rows)]
+
+
+def _met(added: dict[str, float], most: float) -> str:
+    """A target counts as met, or as missed, where the whole confidence interval says so."""
+    if added["ci_high"] <= most:
+        return "yes"
+    return "no" if added["ci_low"] > most else "not settled"
+
+
+def detection(name: str, results: Results) -> list[str]:
+    """Quality and time for each data set that the units name, over their seeds."""
+    keys = ("noise",) if name == "cifar10n" else ("labels", "model")
+    groups: dict[tuple[str, ...], list[Unit]] = {}
+    for unit in results["units"]:
+        groups.setdefault(tuple(unit[key] for key in keys), []).append(unit)
+    parts = ["Median over seeds (lowest to highest)."]
+    for group, units in groups.items():
+        audits, peers = ([u for u in units if u["route"] == route] for route in ("audit", "cleanlab"))
+        true_rate = units[0]["true_noise_rate"]
+        parts += [f"### {', '.join(group)}: {true_rate:.2%} wrong", _quality(audits + peers), _times(audits, peers)]
+    return parts
+
+
+def _quality(units: list[Unit]) -> str:
+    methods = list(dict.fromkeys(method for unit in units for method in unit["metrics"]))
+    rows = []
+    for method in methods:
+        found = [unit["metrics"][method] for unit in units if method in unit["metrics"]]
+        label = "cleanlab, 5-fold" if method == "cleanlab" else method
+        rows.append([label] + [md.over_seeds([m[key] for m in found], form) for key, (_, form) in MEASURES.items()])
+    return md.table(["method", *(title for title, _ in MEASURES.values())], rows)
+
+
+def _times(audits: list[Unit], peers: list[Unit]) -> str:
+    rows = []
+    if audits:
+        extra = [unit["timings"].get("train threshold runs", 0.0) for unit in audits]
+        compiling = md.over_seeds([unit["timings"]["compile"] for unit in audits], ".1f")
+        one_run = [unit["seconds"] - more for unit, more in zip(audits, extra)]
+        rows.append(_time_row("audit: one run, all methods that read it", audits, one_run, compiling))
+        if any(extra):
+            rows.append(_time_row("audit with aum-threshold: three runs", audits, [u["seconds"] for u in audits], "-"))
+    if peers:
+        compiling = md.over_seeds([unit["timings"]["compile"] for unit in peers], ".1f")
+        rows.append(_time_row("cleanlab: five runs", peers, [unit["seconds"] for unit in peers], compiling))
+    return md.table(
+        ["route", "seeds", "s", "of which compiling, s (one trace; five folds)", "estimated noise rate"], rows
+    )
+
+
+def _time_row(name: str, units: list[Unit], seconds: list[float], compiling: str) -> list[str]:
+    seeds = " ".join(str(unit["seed"]) for unit in units)
+    return [name, seeds, md.over_seeds(seconds, ".1f"), compiling, md.over_seeds([u["noise_rate"] for u in units])]
+
+
+def resnet34_gpu(results: Results) -> list[str]:
+    images = {unit["images"] for unit in results["units"]}
+    rows = [
+        [
+            f"{unit['framework']}, batch {unit['batch']}, {unit['dtype']}",
+            md.quartiles(unit["images_per_second"], ",.0f"),
+            f"{unit['compile_seconds']:.1f}",
+        ]
+        for unit in results["units"]
+    ]
+    counts = " and ".join(f"{count:,}" for count in sorted({unit["parameters"] for unit in results["units"]}))
+    return [
+        f"ResNet-34 with {counts} parameters on {' and '.join(sorted(images))}, in training: median (quartiles).",
+        md.table(["step", "images/s", "compile, s"], rows),
+    ]
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Results], list[str]]]] = {
+    "recording_cost": ("What recording costs", recording_cost),
+    "cifar10n": ("Wrong human labels on CIFAR-10N", lambda results: detection("cifar10n", results)),
+    "labelme": ("Wrong crowd labels on LabelMe", lambda results: detection("labelme", results)),
+    "resnet34_gpu": ("ResNet-34 on a GPU", resnet34_gpu),
+}
+
+
+def report(folder: Path) -> str:
+    """The text of RESULTS.md. Runs with --quick are left out."""
+    found = {path.stem: files.read_json(path) for path in sorted(folder.glob("*.json"))}
+    parts = ["# Benchmark results", "Made by `python benchmarks/tables.py` from the files in `benchmarks/results/`."]
+    if "recording_cost" in found and not found["recording_cost"]["quick"]:
+        parts += ["## Targets", *targets(found["recording_cost"])]
+    for stem, results in found.items():
+        section = SECTIONS.get(results["benchmark"])
+        if section is None or results["quick"]:
+            print(f"left out: {stem}.json ({'a --quick run' if results['quick'] else 'no section for it'})")
+            continue
+        title, body = section
+        parts += [f"## {title}", md.origin(results), *body(results)]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--results", type=Path, default=RESULTS)
+    options.add_argument("--out", type=Path, default=RESULTS.parent / "RESULTS.md")
+    args = options.parse_args()
+    files.write_text(args.out, report(args.results))
+    print(args.out)
+
+
+if __name__ == "__main__":
+    main()
