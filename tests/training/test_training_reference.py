@@ -39,10 +39,8 @@ def assert_is_the_reference(data, config, *, rtol=2e-5, atol=2e-6, **options):
     "options",
     [
         {"momentum": 0.0, "weight_decay": 0.0, "schedule": "constant"},
-        {"momentum": 0.9, "weight_decay": 0.0, "schedule": "constant"},
         {"momentum": 0.9, "weight_decay": 0.05, "schedule": "constant"},
         {"momentum": 0.8, "weight_decay": 0.05, "schedule": "constant", "nesterov": True},
-        {"momentum": 0.0, "weight_decay": 0.05, "schedule": "constant", "nesterov": True},
         {"schedule": "cosine"},
         {"schedule": "step", "epochs": 4, "step_epochs": (1, 3), "step_factor": 0.2},
     ],
@@ -53,15 +51,14 @@ def test_sgd(options):
     assert_is_the_reference(features(), TrainConfig(**{**SGD, **options}))
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_adamw(weight_decay):
+def test_adamw():
     config = TrainConfig(
-        optimizer="adamw", epochs=2, batch_size=8, learning_rate=0.02, weight_decay=weight_decay, schedule="constant"
+        optimizer="adamw", epochs=2, batch_size=8, learning_rate=0.02, weight_decay=0.1, schedule="constant"
     )
     assert_is_the_reference(features(), config, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 9, 44, 45, 46, 1000])
+@pytest.mark.parametrize("batch_size", [1, 44, 45, 1000])
 def test_batches_of_any_size(batch_size):
     assert_is_the_reference(features(), TrainConfig(**{**SGD, "batch_size": batch_size, "learning_rate": 0.05}))
 
