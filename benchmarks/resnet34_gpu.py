@@ -110,7 +110,8 @@ def torch_speed(*, n: int, batch: int, dtype: str, steps: int, rounds: int, seed
     @torch.compile(mode=mode)
     def loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
-            return functional.cross_entropy(model((x.float() - mean) / std), y)
+            normal = ((x.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+            return functional.cross_entropy(model(normal), y)
 
     def run(count: int = steps) -> None:
         for part in torch.randperm(n, device=device)[: count * batch].reshape(count, batch):
