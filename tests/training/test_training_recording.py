@@ -9,6 +9,7 @@ from tiny import MLP, ConvNet, assert_same_run, differs, features, images, leave
 
 from jaxnoisy.data import make
 from jaxnoisy.dynamics import load, observe
+from jaxnoisy.mesh import data_mesh
 from jaxnoisy.training import TrainConfig, fit, predict
 
 CONFIG = {"epochs": 3, "batch_size": 16, "learning_rate": 0.05}
@@ -137,3 +138,35 @@ def test_a_network_learns_clean_labels_and_not_the_flipped_ones_first():
     result = fit(linear(6, 2), data, TrainConfig(epochs=8, batch_size=20, learning_rate=0.1))
     assert result.trace.seen.log_p_given[~flipped].mean() > -0.6
     assert result.trace.seen.log_p_given[flipped].mean() < -1.2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"record": "eval"}, {"record": "train", "on_device": False, "spill": True}, {"record": "eval", "mesh": True}],
+    ids=str,
+)
+def test_epochs_after_the_first_compile_nothing(tmp_path, options):
+    options = dict(options)
+    spill = tmp_path / "trace" if options.pop("spill", False) else None
+    mesh = data_mesh(8) if options.pop("mesh", False) else None
+    compiled, by_epoch = [], []
+
+    def listen(event, _seconds, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        config = TrainConfig(**{**CONFIG, "epochs": 4}, **options)
+        fit(
+            MLP(6, 3, hidden=7),
+            features(),
+            config,
+            spill=spill,
+            mesh=mesh,
+            on_epoch=lambda _: by_epoch.append(len(compiled)),
+        )
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert by_epoch[0] > 0
+    assert by_epoch[1:] == by_epoch[:1] * 3
