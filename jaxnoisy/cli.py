@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError) as error:
         return _complain(error, BAD_INPUT)
     except OSError as error:
-        return _complain(_about_files(error) + _go_on(arguments), BAD_INPUT)
+        return _complain(_about_files(error, arguments) + _go_on(arguments), BAD_INPUT)
     except FloatingPointError as error:
         return _complain(error, FAILED)
     except MemoryError as error:
@@ -48,12 +48,13 @@ def _complain(what: object, code: int) -> int:
     return code
 
 
-def _about_files(error: OSError) -> str:
+def _about_files(error: OSError, arguments: argparse.Namespace) -> str:
     if error.strerror is None:
         return str(error)
     remedy = ": free some space and try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-    where = "" if error.filename is None else f"{os.fspath(error.filename)!r}: "
-    return f"{where}{error.strerror}{remedy}"
+    # A write that fails does not say in which file: it is one of the results.
+    where = arguments.out if error.filename is None else os.fspath(error.filename)
+    return f"{where!r}: {error.strerror}{remedy}"
 
 
 def _go_on(arguments: argparse.Namespace) -> str:
@@ -254,19 +255,30 @@ def _nothing_left_by_bad_input(out: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_writers() -> Iterator[None]:
-    """Hide the tracebacks that the threads of Orbax print when a write fails: the error itself is raised here too."""
-    loggers = [logging.getLogger(name) for name in ("absl", "concurrent.futures")]
-    levels, hook = [logger.level for logger in loggers], sys.excepthook
+    """Hide what the threads of Orbax and TensorStore print when a write fails: the error itself is raised here too.
+
+    After such an error they stay silent, since some of it comes late, up to the end of the process.
+    """
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio", "concurrent.futures")]
+    levels, hook = [logger.level for logger in loggers], sys.unraisablehook
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
-    # Errors that nothing can catch, in callbacks of TensorStore's own threads.
-    sys.excepthook = lambda *_: None
+    sys.unraisablehook = lambda found: None if _is_late(found.exc_value) else hook(found)
+    failed = False
     try:
         yield
+    except OSError:
+        failed = True
+        raise
     finally:
-        sys.excepthook = hook
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
+        if not failed:
+            sys.unraisablehook = hook
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
+
+
+def _is_late(error: BaseException | None) -> bool:
+    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
 
 
 def _finish(findings, out: Path, *, trace: bool = True, overwrite: bool = False) -> None:  # type: ignore[no-untyped-def]
