@@ -77,6 +77,12 @@ def test_a_perfect_and_a_reversed_ranking():
     assert reversed_.precision_at_95_recall == pytest.approx(0.3)
 
 
+def test_a_recall_of_exactly_95_percent_is_enough():
+    # 19 of 20 flips lead, then come 5 right labels, then the last flip.
+    flips = np.array([True] * 19 + [False] * 5 + [True])
+    assert detection_metrics(-np.arange(25.0), flips, flips).precision_at_95_recall == 1.0
+
+
 def test_equal_scores_rank_at_chance():
     flips = np.array([True, False, False, False])
     found = detection_metrics(np.zeros(4), np.zeros(4, bool), flips)
