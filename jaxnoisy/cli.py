@@ -7,7 +7,6 @@ once; the options themselves are in :mod:`jaxnoisy.arguments`.
 import argparse
 import contextlib
 import errno
-import logging
 import os
 import shutil
 import sys
@@ -97,6 +96,7 @@ def _detect(arguments: argparse.Namespace) -> None:
     from jaxnoisy.detect import TRACE_METHODS
     from jaxnoisy.mesh import default_mesh
     from jaxnoisy.progress import epoch_bar
+    from jaxnoisy.training.checkpoint import quiet_writers
     from jaxnoisy.training.recipes import default_model, recipe
 
     everything = METHODS if arguments.epochs is None else within(arguments.epochs, METHODS)
@@ -113,7 +113,7 @@ def _detect(arguments: argparse.Namespace) -> None:
     model = default_model(examples) if arguments.model == "auto" else arguments.model
     chosen = ("epochs", "seed", "batch_size", "learning_rate", "optimizer", "record", "flip", "crop")
     config = recipe(model, examples, **{name: getattr(arguments, name) for name in chosen})
-    with _nothing_left_by_bad_input(out), _quiet_writers(), epoch_bar() as progress:
+    with _nothing_left_by_bad_input(out), quiet_writers(), epoch_bar() as progress:
         findings = audit(
             examples,
             methods=methods,
@@ -251,34 +251,6 @@ def _nothing_left_by_bad_input(out: Path) -> Iterator[None]:
                 for folder in missing:
                     folder.rmdir()
         raise
-
-
-@contextlib.contextmanager
-def _quiet_writers() -> Iterator[None]:
-    """Hide what the threads of Orbax and TensorStore print when a write fails: the error itself is raised here too.
-
-    After such an error they stay silent, since some of it comes late, up to the end of the process.
-    """
-    loggers = [logging.getLogger(name) for name in ("absl", "asyncio", "concurrent.futures")]
-    levels, hook = [logger.level for logger in loggers], sys.unraisablehook
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    sys.unraisablehook = lambda found: None if _is_late(found.exc_value) else hook(found)
-    failed = False
-    try:
-        yield
-    except OSError:
-        failed = True
-        raise
-    finally:
-        if not failed:
-            sys.unraisablehook = hook
-            for logger, level in zip(loggers, levels):
-                logger.setLevel(level)
-
-
-def _is_late(error: BaseException | None) -> bool:
-    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
 
 
 def _finish(findings, out: Path, *, trace: bool = True, overwrite: bool = False) -> None:  # type: ignore[no-untyped-def]

@@ -1,8 +1,10 @@
 """Checkpoints through Orbax: parameters, optimizer, batch statistics, trace and progress, whole or not at all."""
 
 import contextlib
+import logging
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,35 @@ class Checkpoints:
                 self._manager.wait_until_finished()
             finally:
                 self._manager.close()
+
+
+@contextlib.contextmanager
+def quiet_writers() -> Iterator[None]:
+    """For a command line: hide what the threads of Orbax and TensorStore print when a write fails.
+
+    The error itself is raised in the caller's thread too. After it they stay silent, since some of it comes late, up to
+    the end of the process.
+    """
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio", "concurrent.futures")]
+    levels, hook = [logger.level for logger in loggers], sys.unraisablehook
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    sys.unraisablehook = lambda found: None if _is_late(found.exc_value) else hook(found)
+    failed = False
+    try:
+        yield
+    except OSError:
+        failed = True
+        raise
+    finally:
+        if not failed:
+            sys.unraisablehook = hook
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
+
+
+def _is_late(error: BaseException | None) -> bool:
+    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
 
 
 @contextlib.contextmanager
