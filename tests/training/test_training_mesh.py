@@ -27,9 +27,14 @@ CONFIG = {"epochs": 3, "batch_size": 16, "learning_rate": 0.05}
         (functools.partial(MLP, 6, 3, dropout=0.3), features, {"record": "train"}, False),
         (functools.partial(MLP, 6, 3), features, {"record": "eval", "on_device": False}, True),
         (functools.partial(ConvNet, 1, 3), images, {"record": "eval", "on_device": True}, False),
-        (functools.partial(ConvNet, 1, 3), images, {"record": "train", "flip": True, "crop": 1}, True),
+        (
+            functools.partial(ConvNet, 1, 3),
+            images,
+            {"record": "train", "flip": True, "crop": 1, "on_device": False},
+            False,
+        ),
     ],
-    ids=["mlp-train", "mlp-eval-streamed-spilled", "cnn-eval", "cnn-train-augmented-spilled"],
+    ids=["mlp-train", "mlp-eval-streamed-spilled", "cnn-eval", "cnn-train-augmented"],
 )
 def test_eight_devices_give_the_run_of_one(tmp_path, network, data, options, spill):
     runs = [
