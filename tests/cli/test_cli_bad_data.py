@@ -11,7 +11,7 @@ from PIL import Image
 
 from jaxnoisy.report import FILES
 
-DETECT = "detect --out out --method aum --model linear --epochs 1 --data"
+DETECT = "detect --out out --method aum --model linear --epochs 1 --devices 1 --data"
 SCORE = "score --out out"
 NOISE = "noise --labels npy:y.npy --kind symmetric --rate 0.2 --seed 0 --out noisy.npz"
 

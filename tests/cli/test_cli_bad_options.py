@@ -9,7 +9,7 @@ from cli_runs import FEATURES, LABELS, contents, done, refused, run
 
 from jaxnoisy.report import FILES
 
-DETECT = "detect --out out --method aum --model linear --epochs 1 --data"
+DETECT = "detect --out out --method aum --model linear --epochs 1 --devices 1 --data"
 SCORE = "score --out out"
 NOISE = "noise --labels npy:y.npy --kind symmetric --rate 0.2 --seed 0 --out noisy.npz"
 
@@ -251,13 +251,13 @@ def test_interrupting_says_how_to_go_on(here, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint.Checkpoints, "save", interrupted)
-        result = run("detect --data npz:ok.npz --model linear --epochs 3 --method aum")
+        result = run("detect --data npz:ok.npz --model linear --epochs 3 --method aum --devices 1")
     assert result.code == 130
     assert result.err == (
         "jaxnoisy: error: interrupted; what was finished is kept: go on with --out jaxnoisy-detect --resume\n"
     )
     assert not set(FILES) & {p.name for p in Path("jaxnoisy-detect").iterdir()}
-    done("detect --data npz:ok.npz --model linear --epochs 3 --method aum --out jaxnoisy-detect --resume")
+    done("detect --data npz:ok.npz --model linear --epochs 3 --method aum --devices 1 --out jaxnoisy-detect --resume")
     assert set(FILES) <= {p.name for p in Path("jaxnoisy-detect").iterdir()}
 
 

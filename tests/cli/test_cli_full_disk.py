@@ -80,7 +80,7 @@ def test_a_resumed_run_that_fails_keeps_the_earlier_results(here, full_after):
     assert {k: v for k, v in contents("out").items() if k in FILES} == {k: v for k, v in before.items() if k in FILES}
 
 
-@pytest.mark.parametrize("limit", [300, 700, 2000])
+@pytest.mark.parametrize("limit", [700, 2000])
 def test_checkpoints_that_cannot_be_written(here, limit):
     """No file may grow past ``limit`` bytes: a real error, of Python's and of TensorStore's writes alike.
 
@@ -94,7 +94,7 @@ def test_checkpoints_that_cannot_be_written(here, limit):
     message = one_line(Run(result.returncode, result.stdout, result.stderr))
     assert os.strerror(errno.EFBIG) in message
     assert "go on with --out out --resume" in message
-    assert ("while writing a checkpoint" in message) == (limit > 300)
+    assert "while writing a checkpoint" in message
     assert not re.search(r"OUT_OF_RANGE|os_error_code", message)
     assert {p.name for p in Path("out").iterdir()} == {"checkpoints"}
     done(f"{DETECT} --resume")

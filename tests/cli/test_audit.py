@@ -1,0 +1,113 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from cli_runs import FEATURES, GIVEN, LABELS
+
+import jaxnoisy.audit
+from jaxnoisy.audit import METHODS, audit, known_methods, within
+from jaxnoisy.data import make
+from jaxnoisy.detect import TRACE_METHODS, aum, aum_threshold, threshold_examples
+from jaxnoisy.training import TrainConfig
+
+CONFIG = TrainConfig(epochs=2, batch_size=16, learning_rate=0.05)
+
+
+@pytest.fixture(scope="module")
+def examples():
+    return make(FEATURES, GIVEN, clean_labels=LABELS)
+
+
+def test_every_method_reads_one_recording(examples):
+    found = audit(examples, model="linear", config=CONFIG)
+    assert tuple(found.detections) == tuple(TRACE_METHODS)
+    np.testing.assert_array_equal(found.detections["aum"].scores, aum()(found.trace).scores)
+    assert found.primary == "aum"
+    assert found.flips.sum() == 6
+    assert set(found.timings) >= {"train", "compile", "detect aum"}
+    assert found.settings["model"] == "linear"
+    assert found.settings["learning_rate"] == 0.05
+
+
+def test_threshold_examples_are_trained_on_in_two_more_runs(examples, monkeypatch):
+    """The detector's own function on the two traces, under masks that hide each example at most once."""
+    runs, fit = [], jaxnoisy.audit.fit
+
+    def noted(network, data, *arguments, **options):
+        result = fit(network, data, *arguments, **options)
+        runs.append((data, result.trace))
+        return result
+
+    monkeypatch.setattr(jaxnoisy.audit, "fit", noted)
+    found = audit(examples, methods=["aum-threshold"], model="linear", config=CONFIG, seed=4)
+    (main, _), (a, trace_a), (b, trace_b) = runs
+    assert main is examples
+    c = examples.num_classes
+    masks = [moved.labels == c for moved in (a, b)]
+    assert all(moved.num_classes == c + 1 for moved in (a, b))
+    assert [int(mask.sum()) for mask in masks] == [15, 15]
+    assert not (masks[0] & masks[1]).any()
+    for moved, mask in zip((a, b), masks):
+        np.testing.assert_array_equal(moved.labels[~mask], examples.labels[~mask])
+    expected = aum_threshold()(trace_a, masks[0], trace_b, masks[1])
+    np.testing.assert_array_equal(found.detections["aum-threshold"].scores, expected.scores)
+    np.testing.assert_array_equal(found.detections["aum-threshold"].flagged, expected.flagged)
+    assert threshold_examples is jaxnoisy.audit.threshold_examples
+
+
+def test_methods_that_the_epochs_allow():
+    assert within(1, ["forgetting", "aum", "variability"]) == ("aum",)
+    assert within(2, METHODS) == METHODS
+
+
+def test_by_default_only_methods_that_the_epochs_allow(examples):
+    found = audit(examples, model="linear", config=dataclasses.replace(CONFIG, epochs=1))
+    assert "forgetting" not in found.detections
+    assert "aum" in found.detections
+
+
+def test_methods_are_taken_once_and_in_order():
+    assert known_methods(["el2n", "aum", "el2n"], METHODS) == ("el2n", "aum")
+    with pytest.raises(ValueError, match="no method was given: name some of aum"):
+        known_methods([], METHODS)
+    with pytest.raises(ValueError, match=r"method must be one of aum, .*, but is 'aums'"):
+        known_methods(["aum", "aums"], METHODS)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"methods": ["aums"]}, "method must be one of .* 'aums'"),
+        ({"methods": []}, "no method was given"),
+        ({"methods": ["forgetting"], "config": TrainConfig(epochs=1)}, "forgetting .* at least 2, but the run has 1"),
+        ({"model": "resnet19"}, "model must be one of auto, linear.* 'resnet19'"),
+        ({"model": "cnn"}, "'cnn' takes images"),
+        ({"dtype": "float16"}, "dtype must be one of float32, bfloat16, but is 'float16'"),
+        ({"seed": -1}, "seed must be a whole number >= 0, but is -1"),
+        ({"seed": 0.5}, "seed must be a whole number >= 0, but is 0.5"),
+        ({"config": TrainConfig(record="none")}, 'config.record is "none".*choose "train" or "eval"'),
+    ],
+)
+def test_arguments_are_refused_before_training(examples, monkeypatch, tmp_path, options, says):
+    monkeypatch.setattr(jaxnoisy.audit, "fit", lambda *_args, **_options: pytest.fail("it trained"))
+    with pytest.raises(ValueError, match=says):
+        audit(examples, checkpoints=tmp_path / "new", **options)
+    assert not (tmp_path / "new").exists()
+
+
+def test_too_few_examples_for_thresholds_are_refused_before_training(monkeypatch):
+    monkeypatch.setattr(jaxnoisy.audit, "fit", lambda *_args, **_options: pytest.fail("it trained"))
+    with pytest.raises(ValueError, match="at least 3 examples"):
+        audit(make(FEATURES[:2], LABELS[:2]), methods=["aum-threshold"], model="linear")
+
+
+def test_progress_hears_of_every_epoch_of_every_run(examples):
+    heard = []
+    audit(
+        examples,
+        methods=["aum-threshold"],
+        model="linear",
+        config=CONFIG,
+        progress=lambda name, report, epochs: heard.append((name, report.epoch, epochs)),
+    )
+    assert heard == [(name, epoch, 2) for name in ("main", "threshold-a", "threshold-b") for epoch in (1, 2)]
