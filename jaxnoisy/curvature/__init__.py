@@ -1,7 +1,24 @@
 """Curvature of a mean loss over parameters: products with vectors, and solving damped systems."""
 
+from jaxnoisy.curvature.block_cg import block_cg
+from jaxnoisy.curvature.cg import cg
 from jaxnoisy.curvature.operator import Operator, as_operator, from_function
 from jaxnoisy.curvature.products import fisher, gauss_newton, hessian
+from jaxnoisy.curvature.solution import SolveInfo, Status, describe, one
 from jaxnoisy.curvature.stream import Stream
 
-__all__ = ["Operator", "Stream", "as_operator", "fisher", "from_function", "gauss_newton", "hessian"]
+__all__ = [
+    "Operator",
+    "SolveInfo",
+    "Status",
+    "Stream",
+    "as_operator",
+    "block_cg",
+    "cg",
+    "describe",
+    "fisher",
+    "from_function",
+    "gauss_newton",
+    "hessian",
+    "one",
+]
