@@ -2,6 +2,7 @@
 
 from jaxnoisy.curvature.block_cg import block_cg
 from jaxnoisy.curvature.cg import cg
+from jaxnoisy.curvature.cholesky import cholesky, dense
 from jaxnoisy.curvature.operator import Operator, as_operator, from_function
 from jaxnoisy.curvature.products import fisher, gauss_newton, hessian
 from jaxnoisy.curvature.solution import SolveInfo, Status, describe, one
@@ -15,6 +16,8 @@ __all__ = [
     "as_operator",
     "block_cg",
     "cg",
+    "cholesky",
+    "dense",
     "describe",
     "fisher",
     "from_function",

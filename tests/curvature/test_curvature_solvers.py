@@ -9,7 +9,7 @@ import systems
 from jaxnoisy import curvature
 from jaxnoisy.curvature import Status
 
-SOLVERS = {"cg": curvature.cg, "block_cg": curvature.block_cg}
+SOLVERS = {"cg": curvature.cg, "block_cg": curvature.block_cg, "cholesky": curvature.cholesky}
 ITERATIVE = ("cg", "block_cg")
 
 
@@ -113,6 +113,7 @@ def test_values_that_are_not_finite_are_named(solver):
     assert info.status.tolist() == [Status.CONVERGED, Status.NOT_FINITE, Status.CONVERGED]
     expected = np.linalg.solve(a + 0.1 * np.eye(systems.P), b[[0, 2]].T).T
     np.testing.assert_allclose(x[[0, 2]], expected, rtol=1e-3, atol=1e-4)
+    assert np.isnan(float(info.residual[1]))
     a[0, 0] = np.inf
     _, info = solved(solver(damping=0.1), a, systems.random_rows(2))
     assert (np.asarray(info.status) == Status.NOT_FINITE).all()
