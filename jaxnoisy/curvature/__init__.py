@@ -3,7 +3,9 @@
 from jaxnoisy.curvature.block_cg import block_cg
 from jaxnoisy.curvature.cg import cg
 from jaxnoisy.curvature.cholesky import cholesky, dense
+from jaxnoisy.curvature.diagonal import diagonal_estimate, fisher_diagonal
 from jaxnoisy.curvature.operator import Operator, as_operator, from_function
+from jaxnoisy.curvature.preconditioners import jacobi, nystrom
 from jaxnoisy.curvature.products import fisher, gauss_newton, hessian
 from jaxnoisy.curvature.solution import SolveInfo, Status, describe, one
 from jaxnoisy.curvature.stream import Stream
@@ -19,9 +21,13 @@ __all__ = [
     "cholesky",
     "dense",
     "describe",
+    "diagonal_estimate",
     "fisher",
+    "fisher_diagonal",
     "from_function",
     "gauss_newton",
     "hessian",
+    "jacobi",
+    "nystrom",
     "one",
 ]

@@ -154,7 +154,8 @@ def _constructor(local: "_Hessian | _GaussNewton | _Fisher", batch_size: int, me
     return build
 
 
-def _whole(params: PyTree, frozen: PyTree) -> PyTree:
+def whole(params: PyTree, frozen: PyTree) -> PyTree:
+    """All parameters: those differentiated, and the frozen ones if there are any."""
     return params if frozen is None else tree.merge(params, frozen)
 
 
@@ -166,17 +167,22 @@ def _scalar(value: Any, *, what: str) -> None:
         )
 
 
+def scalar_loss(loss: Loss, params: PyTree, data: PyTree, frozen: PyTree) -> None:
+    """Refuse a loss that is not a real scalar for one example of the data."""
+    value = jax.eval_shape(lambda p, f, e: loss(whole(p, f), e), params, frozen, examples.one(data))
+    _scalar(value, what="loss")
+
+
 @dataclasses.dataclass(frozen=True)
 class _Hessian:
     loss: Loss
 
     def check(self, params: PyTree, data: PyTree, frozen: PyTree) -> None:
-        value = jax.eval_shape(lambda p, f, e: self.loss(_whole(p, f), e), params, frozen, examples.one(data))
-        _scalar(value, what="loss")
+        scalar_loss(self.loss, params, data, frozen)
 
     def __call__(self, params: PyTree, data: PyTree, weights: Array, frozen: PyTree) -> Linear:
         def total(p: PyTree) -> Array:
-            return jnp.sum(weights * jax.vmap(lambda e: self.loss(_whole(p, frozen), e))(data))
+            return jnp.sum(weights * jax.vmap(lambda e: self.loss(whole(p, frozen), e))(data))
 
         return jax.linearize(jax.grad(total), params)[1]
 
@@ -192,12 +198,12 @@ class _GaussNewton:
                 f"Gauss-Newton products take data as a pair (inputs, targets), but were given {type(data)}"
             )
         inputs, targets = examples.one(data)
-        outputs = jax.eval_shape(lambda p, f, x: self.model(_whole(p, f), x), params, frozen, inputs)
+        outputs = jax.eval_shape(lambda p, f, x: self.model(whole(p, f), x), params, frozen, inputs)
         _scalar(jax.eval_shape(self.output_loss, outputs, targets), what="output_loss")
 
     def __call__(self, params: PyTree, data: PyTree, weights: Array, frozen: PyTree) -> Linear:
         inputs, targets = data
-        outputs, push = jax.linearize(lambda p: jax.vmap(lambda x: self.model(_whole(p, frozen), x))(inputs), params)
+        outputs, push = jax.linearize(lambda p: jax.vmap(lambda x: self.model(whole(p, frozen), x))(inputs), params)
 
         def total(z: PyTree) -> Array:
             return jnp.sum(weights * jax.vmap(self.output_loss)(z, targets))
@@ -210,10 +216,10 @@ class _Fisher:
     loss: Loss
 
     def check(self, params: PyTree, data: PyTree, frozen: PyTree) -> None:
-        _Hessian(self.loss).check(params, data, frozen)
+        scalar_loss(self.loss, params, data, frozen)
 
     def __call__(self, params: PyTree, data: PyTree, weights: Array, frozen: PyTree) -> Linear:
-        _, push = jax.linearize(lambda p: jax.vmap(lambda e: self.loss(_whole(p, frozen), e))(data), params)
+        _, push = jax.linearize(lambda p: jax.vmap(lambda e: self.loss(whole(p, frozen), e))(data), params)
         return jax.tree_util.Partial(_through_outputs, push, jax.tree_util.Partial(_times, weights))
 
 
