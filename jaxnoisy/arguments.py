@@ -68,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
     demo = _command(commands, "demo", "every detector on digits with flipped labels", "jaxnoisy demo --out demo")
-    demo.add_argument("--rate", type=_share, default=0.1, help="share of labels flipped (default 0.1)")
-    demo.add_argument("--seed", type=_seed, default=0, help="of the flips and the training (default 0)")
+    demo.add_argument("--rate", type=_share, metavar="R", default=0.1, help="share of labels flipped (default 0.1)")
+    demo.add_argument("--seed", type=_seed, metavar="S", default=0, help="of the flips and the training (default 0)")
     demo.add_argument("--out", type=_path, metavar="DIR", help="folder for the results (default: a new jaxnoisy-demo)")
 
 
@@ -96,12 +96,12 @@ def _detect(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="methods, see below; issues.csv follows the first (default: all that read one run, aum first)",
     )
     detect.add_argument("--model", default="auto", metavar="NAME", help="see models (default: cnn for images, or mlp)")
-    detect.add_argument("--epochs", type=_count, help="passes over the data (default: the model's recipe)")
-    detect.add_argument("--seed", type=_seed, default=0, help="of everything random (default 0)")
+    detect.add_argument("--epochs", type=_count, metavar="E", help="passes over the data (default: the model's recipe)")
+    detect.add_argument("--seed", type=_seed, metavar="S", default=0, help="of everything random (default 0)")
     detect.add_argument("--out", type=_path, metavar="DIR", help="folder for the results (default: a new one)")
     detect.add_argument("--resume", action="store_true", help="go on with the run in --out, if one was interrupted")
-    detect.add_argument("--batch-size", type=_count, help="examples per step")
-    detect.add_argument("--learning-rate", type=_positive, help="at the start of the schedule")
+    detect.add_argument("--batch-size", type=_count, metavar="B", help="examples per step")
+    detect.add_argument("--learning-rate", type=_positive, metavar="LR", help="at the start of the schedule")
     detect.add_argument("--optimizer", choices=("sgd", "adamw"), help="default sgd")
     detect.add_argument(
         "--record", choices=("train", "eval"), help="dynamics from the training step (default), or from an extra pass"
@@ -145,7 +145,7 @@ def _noise(commands: "argparse._SubParsersAction[_Parser]") -> None:
     noise.add_argument("--labels", required=True, metavar="npy:FILE", help="clean labels (n,)")
     noise.add_argument("--kind", required=True, metavar="KIND", help="symmetric | asymmetric | instance | superclass")
     noise.add_argument("--rate", required=True, type=_share, metavar="R", help="noise rate in [0, 1]")
-    noise.add_argument("--seed", type=_seed, default=0, help="of the flips (default 0)")
+    noise.add_argument("--seed", type=_seed, metavar="S", default=0, help="of the flips (default 0)")
     noise.add_argument("--num-classes", type=_whole(2), metavar="C", help="default: one more than the largest label")
     noise.add_argument("--inputs", metavar="npy:FILE", help="inputs (n, ...), for instance noise")
     noise.add_argument("--features", default="raw", help="feature scale of instance noise: raw | unit_norm")

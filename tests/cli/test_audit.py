@@ -101,6 +101,15 @@ def test_too_few_examples_for_thresholds_are_refused_before_training(monkeypatch
         audit(make(FEATURES[:2], LABELS[:2]), methods=["aum-threshold"], model="linear")
 
 
+def test_the_seed_draws_the_parameters_also_where_a_config_has_its_own(examples):
+    first, again, other = (
+        audit(examples, methods=["aum"], model="linear", config=CONFIG, seed=seed).trace.seen.log_p_given
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
 def test_progress_hears_of_every_epoch_of_every_run(examples):
     heard = []
     audit(

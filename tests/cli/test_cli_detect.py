@@ -56,9 +56,12 @@ def test_the_folder_holds_what_is_promised(here):
         ("--method all --epochs 1", tuple(m for m in METHODS if m not in ("forgetting", "variability"))),
     ],
 )
-def test_which_methods_run(here, option, expected):
-    done(f"{DETECT} --epochs 2 {option}")
-    assert tuple(read_json("out/summary.json")["methods"]) == expected
+def test_which_methods_run(here, monkeypatch, option, expected):
+    def begins(_examples, *, methods, **_options):
+        raise ValueError(" ".join(methods))
+
+    monkeypatch.setattr(jaxnoisy.audit, "audit", begins)
+    assert refused(f"{DETECT} --epochs 2 {option}") == f"jaxnoisy: error: {' '.join(expected)}\n"
 
 
 def test_it_is_the_audit_of_the_library(here):

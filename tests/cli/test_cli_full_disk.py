@@ -60,7 +60,7 @@ def test_nothing_is_left_where_there_is_nothing_to_resume(here, full_after, comm
     assert contents() != before
 
 
-@pytest.mark.parametrize("calls", range(6))
+@pytest.mark.parametrize("calls", [0, 1, 3, 5])
 def test_detect_keeps_what_can_be_resumed_and_no_part_of_the_results(here, full_after, calls):
     """The run's own file, then the five of the results."""
     with full_after(calls):
