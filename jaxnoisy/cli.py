@@ -83,7 +83,11 @@ def _demo(arguments: argparse.Namespace) -> None:
     corrupt = noise.symmetric(num_classes=clean.num_classes, rate=arguments.rate, exact=True)
     flipped = np.asarray(corrupt(jax.random.key(arguments.seed), clean.labels).labels)
     noisy = data.make(
-        clean.inputs, flipped, class_names=clean.class_names, clean_labels=clean.labels, name="digits, labels flipped"
+        clean.inputs,
+        flipped,
+        class_names=clean.class_names,
+        clean_labels=clean.labels,
+        name=f"digits, {100 * arguments.rate:.3g} % of the labels flipped",
     )
     with epoch_bar() as progress:
         findings = audit(noisy, methods=METHODS, model="mlp", seed=arguments.seed, progress=progress)

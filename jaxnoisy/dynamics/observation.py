@@ -16,18 +16,18 @@ class Observation(NamedTuple):
         log_p_given: z_y - logsumexp(z).
         log_p_other: max over k != y of z_k, minus logsumexp(z).
         log_normalizer: logsumexp(z).
-        sum_squares: sum over classes of (p_k - [k = y])^2, the squared error norm (EL2N).
+        squared_error: sum over classes of (p_k - [k = y])^2, the squared error norm (EL2N).
         argmax: the predicted class, int; -1 where nothing was recorded (the other fields are NaN there).
     """
 
     log_p_given: Any
     log_p_other: Any
     log_normalizer: Any
-    sum_squares: Any
+    squared_error: Any
     argmax: Any
 
 
-FLOAT_FIELDS = ("log_p_given", "log_p_other", "log_normalizer", "sum_squares")
+FLOAT_FIELDS = ("log_p_given", "log_p_other", "log_normalizer", "squared_error")
 
 
 def observe(logits: Any, labels: Any) -> Observation:
@@ -64,7 +64,7 @@ def observe(logits: Any, labels: Any) -> Observation:
         log_p_given=given - log_total,
         log_p_other=other - log_total,
         log_normalizer=top[:, 0] + log_total,
-        sum_squares=(wrong.sum(axis=-1) ** 2 + (wrong**2).sum(axis=-1)) / total**2,
+        squared_error=(wrong.sum(axis=-1) ** 2 + (wrong**2).sum(axis=-1)) / total**2,
         argmax=z.argmax(axis=-1),
     )
 

@@ -43,7 +43,7 @@ def quantised_margin(seen: Observation) -> Any:
 
 def error_norm(seen: Observation) -> Any:
     """||p - onehot(y)||_2, the EL2N score of one epoch (Paul et al. 2021), in [0, sqrt 2]."""
-    return _numpy(seen).sqrt(_wide(seen.sum_squares))
+    return _numpy(seen).sqrt(_wide(seen.squared_error))
 
 
 SIGNALS = {

@@ -10,7 +10,7 @@ import numpy as np
 from jaxnoisy import check, files
 from jaxnoisy.dynamics.observation import FLOAT_FIELDS, Observation, class_dtype, observe
 
-FORMAT = "jaxnoisy-trace-2"
+FORMAT = "jaxnoisy-trace-1"
 HEADER_FILE = "trace-header.npz"  # what a trace spilled to a folder keeps beside its field files
 MODES = ("train", "eval", "unknown")
 
@@ -23,7 +23,7 @@ class Trace:
         labels: (n,) int32, the labels given while the trace was taken.
         seen: :class:`~jaxnoisy.dynamics.observation.Observation` with fields of shape (n, t).
         num_classes: c.
-        mean_probs: (n, c) float32 mean class probabilities over the recorded epochs, or None.
+        mean_probs: (n, c) floats, mean class probabilities over the recorded epochs, or None; float32 when recorded.
         mode: "train" (from the training step's own logits, augmentation and all), "eval" (an extra pass in evaluation
             mode), or "unknown".
         fingerprint: of the data set it was taken on, so that a trace is not read against other data; "" if unknown.
@@ -71,7 +71,8 @@ class Trace:
 
     def until(self, epoch: int) -> "Trace":
         """The first ``epoch`` columns, as if recording had stopped there. Mean probabilities are left out."""
-        check.positive_int(epoch, name="epoch")
+        if check.positive_int(epoch, name="epoch") > self.epochs:
+            raise ValueError(f"epoch must be at most {self.epochs}, the epochs of the trace, but is {epoch}")
         return dataclasses.replace(self, seen=Observation(*(f[:, :epoch] for f in self.seen)), mean_probs=None)
 
     def per_example(self, statistic: Callable[["Trace"], np.ndarray], *, block: int = 1 << 16) -> np.ndarray:

@@ -85,7 +85,7 @@ def test_an_interrupted_epoch_leaves_gaps(tmp_path):
     expected = np.zeros((45, 4), bool)
     expected[:, 0] = expected[rows, 1] = True
     np.testing.assert_array_equal(load(tmp_path).recorded, expected)
-    np.testing.assert_array_equal(~np.isnan(load(tmp_path).seen.sum_squares), expected)
+    np.testing.assert_array_equal(~np.isnan(load(tmp_path).seen.squared_error), expected)
 
 
 def test_recording_again_replaces_the_entry():

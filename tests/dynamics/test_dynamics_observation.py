@@ -28,7 +28,7 @@ def test_fields_are_what_scipy_says_in_float64(c, scale):
     np.testing.assert_allclose(seen.log_p_other, others(log_softmax(z, axis=1), y).max(axis=1), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(seen.log_normalizer, logsumexp(z, axis=1), rtol=1e-12)
     error_norm = np.linalg.norm(softmax(z, axis=1) - np.eye(c)[y], axis=1)
-    np.testing.assert_allclose(seen.sum_squares, error_norm**2, rtol=1e-9, atol=1e-16)
+    np.testing.assert_allclose(seen.squared_error, error_norm**2, rtol=1e-9, atol=1e-16)
     np.testing.assert_array_equal(seen.argmax, z.argmax(axis=1))
 
 
@@ -47,7 +47,7 @@ def test_adding_a_constant_to_the_logits_moves_the_normaliser_only():
     z, y = batch()
     z = np.round(z * 4) / 4
     plain, shifted = observe(z, y), observe(z + 512.0, y)
-    for name in ("log_p_given", "log_p_other", "sum_squares", "argmax"):
+    for name in ("log_p_given", "log_p_other", "squared_error", "argmax"):
         np.testing.assert_array_equal(getattr(plain, name), getattr(shifted, name))
     np.testing.assert_allclose(shifted.log_normalizer - plain.log_normalizer, 512.0, rtol=1e-12)
 

@@ -119,8 +119,9 @@ def test_until_cuts_the_columns_and_drops_the_mean(trace):
     assert part.epochs == 2
     np.testing.assert_array_equal(part.seen.log_p_given, trace.seen.log_p_given[:, :2])
     assert part.mean_probs is None
-    with pytest.raises(ValueError, match="epoch"):
-        trace.until(0)
+    for epoch in (0, trace.epochs + 1):
+        with pytest.raises(ValueError, match="epoch"):
+            trace.until(epoch)
 
 
 @pytest.mark.parametrize("block", [1, 7, 44, 45, 1000])
@@ -171,8 +172,8 @@ def test_parts_that_do_not_fit_each_other_are_refused(trace, bad):
 
 
 def test_a_field_of_another_shape_is_named(trace):
-    seen = trace.seen._replace(sum_squares=trace.seen.sum_squares[:, :2])
-    with pytest.raises(ValueError, match="sum_squares"):
+    seen = trace.seen._replace(squared_error=trace.seen.squared_error[:, :2])
+    with pytest.raises(ValueError, match="squared_error"):
         dataclasses.replace(trace, seen=seen)
     with pytest.raises(ValueError, match="argmax"):
         dataclasses.replace(trace, seen=Observation(*(f[:, :0] for f in trace.seen)))
