@@ -1,5 +1,6 @@
 """Curvature of a mean loss over parameters: products with vectors, and solving damped systems."""
 
+from jaxnoisy.curvature import last_layer
 from jaxnoisy.curvature.block_cg import block_cg
 from jaxnoisy.curvature.cg import cg
 from jaxnoisy.curvature.cholesky import cholesky, dense
@@ -28,6 +29,7 @@ __all__ = [
     "gauss_newton",
     "hessian",
     "jacobi",
+    "last_layer",
     "nystrom",
     "one",
 ]

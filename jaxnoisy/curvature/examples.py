@@ -122,6 +122,11 @@ def microbatches(data: PyTree, weights: Array, size: int) -> Microbatches:
     return Microbatches(jax.tree.map(lambda a: lay(a, repeat=True), data), lay(weights, repeat=False))
 
 
+def split_over(a: Any) -> Any:
+    """The axes of an Explicit mesh over which the examples of ``a`` are split, or None."""
+    return _shards(a)[0]
+
+
 def _shards(a: Any) -> tuple[Any, int]:
     """Over which axes of an Explicit mesh the examples of ``a`` are split, and into how many pieces."""
     sharding = jax.typeof(a).sharding
