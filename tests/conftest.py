@@ -8,6 +8,9 @@ import tempfile
 
 import jax
 
+# Their names repeat from folder to folder, and the search for doctests would take them for one module.
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]
+
 _compiled = tempfile.TemporaryDirectory(prefix="jaxnoisy-tests-")
 
 jax.config.update("jax_num_cpu_devices", 8)

@@ -58,9 +58,9 @@ def aum(*, rule: Rule | None = None) -> Detector:
     Example:
         >>> import numpy as np
         >>> from jaxnoisy.dynamics import from_probabilities
-        >>> trace = from_probabilities(np.array([[0.8, 0.2], [0.2, 0.8]]), np.array([0, 0]))
+        >>> trace = from_probabilities(np.array([[0.8, 0.2], [0.1, 0.9], [0.2, 0.8]]), np.array([0, 0, 1]))
         >>> aum()(trace).flagged.tolist()
-        [False, True]
+        [False, True, False]
     """
 
     def detect(trace: Trace) -> Detection:

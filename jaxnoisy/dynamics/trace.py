@@ -103,6 +103,8 @@ def load(path: files.PathLike) -> Trace:
     """
     folder = Path(path)
     if folder.is_dir():
+        if not (folder / HEADER_FILE).exists():
+            raise ValueError(f"{path!s} is a folder without {HEADER_FILE}: it holds no finished spilled trace")
         arrays = files.read_npz(folder / HEADER_FILE)
         arrays |= {name: files.read_npy(folder / f"{name}.npy", mmap=True).T for name in Observation._fields}
     else:

@@ -90,7 +90,9 @@ def superclass_matrix(*, num_classes: int, groups: ArrayLike, rate: float) -> np
 
 
 def _superclasses(c: int, groups: ArrayLike) -> np.ndarray:
-    group = check.labels(groups, n=c, name="groups")
+    group = check.labels(groups, name="groups")
+    if len(group) != c:
+        raise ValueError(f"groups has {len(group)} entries for {c} classes: name the superclass of each class")
     _, dense = np.unique(group, return_inverse=True)
     if dense.max() == c - 1:
         raise ValueError(

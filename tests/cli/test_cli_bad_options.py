@@ -180,7 +180,7 @@ def test_options_of_noise(here, options, says):
         ("--trace nowhere.npz", ["'nowhere.npz'", "does not exist"]),
         ("--trace y.npy", ["'y.npy'", ".npz"]),
         ("--trace ok.npz", ["ok.npz", "not a trace"]),
-        ("--trace .", ["trace-header.npz", "does not exist"]),
+        ("--trace .", ["trace-header.npz", "no finished spilled trace"]),
         ("--trace t.npz --pred-probs probs.npy", ["either --trace", "--pred-probs"]),
         ("--pred-probs probs.npy", ["--labels FILE"]),
         ("--pred-probs nowhere.npy --labels y.npy", ["'nowhere.npy'", "does not exist"]),
