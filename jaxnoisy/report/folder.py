@@ -72,7 +72,7 @@ def refuse_other_run(out: files.PathLike, *, overwrite: bool = False) -> None:
     if found and not overwrite:
         raise ValueError(
             f"the output folder {str(target)!r} already holds a run ({', '.join(found)}): "
-            "name another folder, or ask to overwrite"
+            "name another folder, or move the old files away"
         )
 
 
