@@ -12,8 +12,12 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxnoisy.arguments import BAD_INPUT, parse
+
+if TYPE_CHECKING:
+    from jaxnoisy.findings import Findings
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -257,7 +261,7 @@ def _nothing_left_by_bad_input(out: Path) -> Iterator[None]:
         raise
 
 
-def _finish(findings, out: Path, *, trace: bool = True, overwrite: bool = False) -> None:  # type: ignore[no-untyped-def]
+def _finish(findings: "Findings", out: Path, *, trace: bool = True, overwrite: bool = False) -> None:
     from rich.console import Console
 
     from jaxnoisy import report
