@@ -41,7 +41,7 @@ def aum(*, rule: Rule | None = None) -> Detector:
 
     Flagged by default is a score above 0, on average over training another class had the larger logit, where the
     scores part in two groups; it misses wrong labels that a long training memorised early. Where they do not, a score
-    above 0 is no more than a mistake of the model (a quarter of clean CIFAR-10 under a small network), and as many are
+    above 0 is no more than a mistake of the model, and as many are
     flagged as are confidently contested, see :func:`~jaxnoisy.detect.contested.confidently_contested`.
     ``margin_mixture()`` gives the same scores with a fitted threshold, and :func:`aum_threshold` learns one from two
     more training runs, as the paper does.

@@ -1,10 +1,8 @@
 """Rules that turn scores into a decision: ``scores -> (flagged, threshold, info)``.
 
-The rules and defaults were chosen on 140 small training traces: three softmax and hidden-layer models, with and without
-weight decay, trained for 5, 30 and 80 epochs on scikit-learn's digits, breast cancer, wine and iris data with no noise,
-4 % to 40 % symmetric and 10 % to 30 % asymmetric noise. The failure to avoid is the plain mixture: scores of right
-labels are skewed, so on the clean digits it parts the easy examples from the middling ones and flags a tenth to a half
-of them, and at 4 % noise mostly three to nine times too many. :func:`mixture` says what mended it.
+The rules and defaults were chosen on small training traces of scikit-learn's data sets, from clean labels to 40 % noise.
+The failure to avoid is the plain mixture: scores of right labels are skewed, so on clean data it parts the easy examples
+from the middling ones, and at low noise it flags several times too many. :func:`mixture` says what mended it.
 """
 
 import math
@@ -149,10 +147,8 @@ def mixture(
     - the suspicious component holds at least half as many examples as lie above the floor: it is the group in
       question, not its far tail.
 
-    Otherwise ``fallback`` is the threshold. On clean data no mixture passed in the traces described above. At 4 % noise
-    or more, mean logit margins of models that had not memorised the labels led to 0.8 to 1.4 times as many flagged
-    digits as were wrong. A long training that memorises wrong labels pulls their average below the floor: the rule then
-    errs on the side of flagging too few, nearly all of them wrong.
+    Otherwise ``fallback`` is the threshold. A long training that memorises wrong labels pulls their average below the
+    floor: the rule then errs on the side of flagging too few, nearly all of them wrong.
 
     Args:
         floor: in the units of the scores. None takes the crossing as it is, the usual reading of the literature; it

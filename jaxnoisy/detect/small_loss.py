@@ -15,7 +15,7 @@ def small_loss(*, over: str = "mean", noise_rate: float | None = None, rule: Rul
     Arazo et al. (2019), "Unsupervised label noise modeling and loss correction", and Li et al. (2020), "DivideMix",
     section 3.1, fit a two-component mixture to losses scaled to [0, 1]; ``rule=rules.mixture()`` does that (a mixture
     of Gaussians does not see a linear scaling). Losses of right labels are skewed, however, and that mixture flags
-    three to six times too many digits at 4 % noise and about a quarter of clean ones. The default therefore fits it to
+    far too many digits at low noise and on clean data. The default therefore fits it to
     the log odds against the given label, an increasing function of the loss, and falls back on flagging as many
     examples as are contested, those in which another class has the larger logit on average: see
     :func:`~jaxnoisy.detect.rules.mixture`.

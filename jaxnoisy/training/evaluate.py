@@ -38,7 +38,7 @@ def predict_blocks(
         yield source, np.where(positions < n, positions, n), forward(params, rest, scale, batch)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)  # a program per network, without holding on to every network ever evaluated
 def _forward(network: Network):  # type: ignore[no-untyped-def]
     return jax.jit(lambda params, rest, scale, inputs: network.evaluate(params, rest, normalize(inputs, scale)))
 
