@@ -17,11 +17,12 @@ def contested(trace: Trace) -> np.ndarray:
 def confidently_contested(trace: Trace) -> int:
     """How many given labels another class claims with confidence: confident learning's count, from a trace alone.
 
-    A weak model contests every example that it gets wrong, right label or not. Confident learning asks for more, that the other class be as probable as it is on average where
-    it is the given label (Northcutt et al. 2021, equations 1 to 3). It takes the probabilities of all classes; a trace
-    holds those of the given label and of each epoch's best other class. Here an example's rival is the class most often
-    predicted in its place, and the rival's mean probability counts only the epochs in which it was the prediction. That
-    is a lower bound, so that the count errs on the side of too few.
+    A weak model contests every example that it gets wrong, right label or not. Confident learning asks for more, that
+    the other class be as probable as it is on average where it is the given label (Northcutt et al. 2021, equations 1
+    to 3). It takes the probabilities of all classes; a trace holds those of the given label and of each epoch's best
+    other class. Here an example's rival is the class most often predicted in its place, and the rival's mean
+    probability counts only the epochs in which it was the prediction. That is a lower bound, so that the count errs
+    on the side of too few.
 
     Returns:
         The estimated number of wrong labels, at most the number contested. Cost: O(n t) time, and a block of rows in

@@ -1,8 +1,8 @@
 """Rules that turn scores into a decision: ``scores -> (flagged, threshold, info)``.
 
-The rules and defaults were chosen on small training traces of scikit-learn's data sets, from clean labels to 40 % noise.
-The failure to avoid is the plain mixture: scores of right labels are skewed, so on clean data it parts the easy examples
-from the middling ones, and at low noise it flags several times too many. :func:`mixture` says what mended it.
+The rules and defaults were chosen on small training traces of scikit-learn's data sets, from clean labels to 40 %
+noise. The failure to avoid is the plain mixture: scores of right labels are skewed, so on clean data it parts the easy
+examples from the middling ones, and at low noise it flags several times too many. :func:`mixture` says what mended it.
 """
 
 import math
