@@ -3,17 +3,20 @@
 from jaxnoisy.curvature import last_layer
 from jaxnoisy.curvature.block_cg import block_cg
 from jaxnoisy.curvature.cg import cg
-from jaxnoisy.curvature.cholesky import cholesky, dense
+from jaxnoisy.curvature.cholesky import Factorised, cholesky, dense, factorised
 from jaxnoisy.curvature.diagonal import diagonal_estimate, fisher_diagonal
 from jaxnoisy.curvature.operator import Operator, as_operator, from_function
 from jaxnoisy.curvature.preconditioners import jacobi, nystrom
 from jaxnoisy.curvature.products import fisher, gauss_newton, hessian
-from jaxnoisy.curvature.solution import SolveInfo, Status, describe, one
+from jaxnoisy.curvature.solution import Inverse, SolveInfo, Solver, Status, describe, one
 from jaxnoisy.curvature.stream import Stream
 
 __all__ = [
+    "Factorised",
+    "Inverse",
     "Operator",
     "SolveInfo",
+    "Solver",
     "Status",
     "Stream",
     "as_operator",
@@ -23,6 +26,7 @@ __all__ = [
     "dense",
     "describe",
     "diagonal_estimate",
+    "factorised",
     "fisher",
     "fisher_diagonal",
     "from_function",

@@ -3,15 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnoisy import tree
 from jaxnoisy.curvature import examples
-from jaxnoisy.curvature.operator import Block, Operator
+from jaxnoisy.curvature.operator import Block, Like, Operator, shapes_of
 from jaxnoisy.curvature.stream import Stream
 from jaxnoisy.types import Array, ArrayLike, PyTree
 
@@ -56,33 +55,16 @@ def operator(
     if kept <= static.memory:
         with jax.default_matmul_precision("highest"):
             linear = static.local(params, data, w, frozen)
-        return Operator(Partial(_Linear(_like(params), static.memory // max(kept, 1)), linear))
+        return Operator(Partial(_Linear(shapes_of(params), static.memory // max(kept, 1)), linear))
     batches = examples.microbatches(data, w, static.batch_size)
     together = static.memory // max(kept // batches.number, 1)
-    return Operator(Partial(_Scan(static.local, _like(params), together), params, batches, frozen))
+    return Operator(Partial(_Scan(static.local, shapes_of(params), together), params, batches, frozen))
 
 
 def _bytes(local: Local, params: PyTree, data: PyTree, weights: Array, frozen: PyTree) -> int:
     """What linearising over ``data`` keeps, counted without computing it."""
     linear = jax.eval_shape(local, params, data, weights, frozen)
     return sum(int(a.size) * a.dtype.itemsize for a in jax.tree.leaves(linear))
-
-
-class _Like(NamedTuple):
-    """Shapes of parameters, hashable, so that they can stand in the static part of an operator."""
-
-    structure: Any
-    leaves: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]
-
-    def taken(self, vectors: Block) -> int:
-        """The number of vectors in a block, after checking it."""
-        shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in self.leaves]
-        return tree.block_size(vectors, jax.tree.unflatten(self.structure, shapes), name="vector")
-
-
-def _like(params: PyTree) -> _Like:
-    leaves, structure = jax.tree.flatten(params)
-    return _Like(structure, tuple((jnp.shape(a), np.dtype(jnp.result_type(a))) for a in leaves))
 
 
 def _each(product: Linear, vectors: Block, k: int, together: int) -> Block:
@@ -94,17 +76,17 @@ def _each(product: Linear, vectors: Block, k: int, together: int) -> Block:
 
 @dataclasses.dataclass(frozen=True)
 class _Linear:
-    like: _Like
+    like: Like
     together: int
 
     def __call__(self, linear: Linear, vectors: Block) -> Block:
-        return _each(linear, vectors, self.like.taken(vectors), self.together)
+        return _each(linear, vectors, self.like.taken(vectors, name="vector"), self.together)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Scan:
     local: Local
-    like: _Like
+    like: Like
     together: int
 
     def __call__(self, params: PyTree, batches: examples.Microbatches, frozen: PyTree, vectors: Block) -> Block:
@@ -113,7 +95,7 @@ class _Scan:
 
     def total(self, params: PyTree, batches: examples.Microbatches, frozen: PyTree, vectors: Block) -> Block:
         """The product in single precision at least."""
-        k = self.like.taken(vectors)
+        k = self.like.taken(vectors, name="vector")
 
         def add(sum_so_far: Block, j: Array) -> tuple[Block, None]:
             with jax.default_matmul_precision("highest"):
@@ -130,10 +112,10 @@ class _Streamed:
 
     def __init__(self, static: Static, params: PyTree, stream: Stream, frozen: PyTree) -> None:
         self.static, self.params, self.stream, self.frozen = static, params, stream, frozen
-        self.like = _like(params)
+        self.like = shapes_of(params)
 
     def __call__(self, vectors: Block) -> Block:
-        self.like.taken(vectors)
+        self.like.taken(vectors, name="vector")
         total, weight = _wide_zeros(vectors), 0.0
         for batch, w in self.stream:
             self.static.local.check(self.params, batch, self.frozen)
@@ -154,5 +136,5 @@ def _add_batch(
     # A batch too large to linearise whole runs through microbatches of its own.
     size = static.batch_size if kept > static.memory else len(weights)
     batches = examples.microbatches(data, weights, size)
-    scan = _Scan(static.local, _like(params), static.memory // max(kept // batches.number, 1))
+    scan = _Scan(static.local, shapes_of(params), static.memory // max(kept // batches.number, 1))
     return jax.tree.map(jnp.add, total, scan.total(params, batches, frozen, vectors))

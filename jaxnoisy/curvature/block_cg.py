@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jaxnoisy import tree
 from jaxnoisy.curvature import krylov
 from jaxnoisy.curvature.krylov import RUNNING, Preconditioner
-from jaxnoisy.curvature.operator import Block, Operator
+from jaxnoisy.curvature.operator import Block
 from jaxnoisy.curvature.solution import SolveInfo, Status
-from jaxnoisy.types import Array, PyTree
+from jaxnoisy.types import Array
 
 
 class _State(NamedTuple):
@@ -65,18 +65,7 @@ def block_cg(
     """
     limit = krylov.limits(damping, tolerance, max_steps)
     method = krylov.method(_direction, functools.partial(_advance, limit.tolerance))
-
-    def solve(
-        matrix: Operator | Callable[[PyTree], PyTree],
-        rhs: Block,
-        *,
-        start: Block | None = None,
-        preconditioner: Preconditioner | None = None,
-    ) -> tuple[Block, SolveInfo]:
-        prob, approximate = krylov.problem(rhs), krylov.as_partial(preconditioner)
-        return krylov.run(method, matrix, limit, prob, approximate, _start(prob, start, approximate))
-
-    return solve
+    return krylov.solver(method, limit, _start)
 
 
 def orthonormal(block: Block, wanted: Array) -> tuple[Block, Array]:
@@ -142,17 +131,7 @@ def _advance(
     residual = jax.tree.map(lambda a, b: jnp.where(s.renew, a, b), tree.axpy(-1.0, product, prob.rhs), moved)
     relative = krylov.lengths(residual) / prob.length
     small = relative <= tolerance
-    status = jnp.select(
-        [
-            ~running,
-            ~jnp.isfinite(relative) | (~s.renew & ~finite),
-            s.renew & small,
-            s.renew & (relative > 0.9 * s.last),
-            ~s.renew & ~positive,
-        ],
-        [s.status, Status.NOT_FINITE, Status.CONVERGED, Status.STAGNATED, Status.NEGATIVE_CURVATURE],
-        RUNNING,
-    ).astype(jnp.int32)
+    status = krylov.judged(s, relative, tolerance=tolerance, finite=finite, positive=positive)
     going = status == RUNNING
     residual = krylov.pick(going, residual, tree.zeros_like(residual))
     z = krylov.preconditioned(preconditioner, residual)

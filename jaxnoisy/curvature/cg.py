@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jaxnoisy import tree
 from jaxnoisy.curvature import krylov
 from jaxnoisy.curvature.krylov import RUNNING, Preconditioner
-from jaxnoisy.curvature.operator import Block, Operator
+from jaxnoisy.curvature.operator import Block
 from jaxnoisy.curvature.solution import SolveInfo, Status
-from jaxnoisy.types import Array, PyTree
+from jaxnoisy.types import Array
 
 
 class _State(NamedTuple):
@@ -66,18 +66,7 @@ def cg(
     """
     limit = krylov.limits(damping, tolerance, max_steps)
     method = krylov.method(_direction, functools.partial(_advance, limit.tolerance))
-
-    def solve(
-        matrix: Operator | Callable[[PyTree], PyTree],
-        rhs: Block,
-        *,
-        start: Block | None = None,
-        preconditioner: Preconditioner | None = None,
-    ) -> tuple[Block, SolveInfo]:
-        prob, approximate = krylov.problem(rhs), krylov.as_partial(preconditioner)
-        return krylov.run(method, matrix, limit, prob, approximate, _start(prob, start, approximate))
-
-    return solve
+    return krylov.solver(method, limit, _start)
 
 
 def _start(prob: krylov.Problem, start: Block | None, preconditioner: Preconditioner | None) -> _State:
@@ -112,18 +101,8 @@ def _advance(
     relative = krylov.lengths(residual) / prob.length
     z = krylov.preconditioned(preconditioner, residual)
     height = jax.vmap(tree.dot)(residual, z)
-    small = relative <= tolerance
-    status = jnp.select(
-        [
-            ~running,
-            ~jnp.isfinite(relative) | (~s.renew & ~jnp.isfinite(curvature)),
-            s.renew & small,
-            s.renew & (relative > 0.9 * s.last),
-            ~s.renew & ~positive,
-        ],
-        [s.status, Status.NOT_FINITE, Status.CONVERGED, Status.STAGNATED, Status.NEGATIVE_CURVATURE],
-        RUNNING,
-    ).astype(jnp.int32)
+    finite = jnp.isfinite(curvature)
+    status = krylov.judged(s, relative, tolerance=tolerance, finite=finite, positive=positive)
     # From a renewed residual the recurrence starts afresh: its old directions are not conjugate to it.
     slope = jnp.where(moving, height / jnp.where(moving, s.height, 1), 0)
     along = krylov.move(z, slope, s.along)
@@ -132,7 +111,7 @@ def _advance(
         residual=residual,
         along=krylov.pick(status == RUNNING, along, tree.zeros_like(along)),
         height=height,
-        renew=~s.renew & small,
+        renew=~s.renew & (relative <= tolerance),
         last=jnp.where(running & s.renew, relative, s.last),
         relative=jnp.where(running, relative, s.relative),
         status=status,

@@ -1,4 +1,4 @@
-"""What the conjugate gradient methods share: arguments, the loop on the device or over a stream, the last residual.
+"""What the iterations share: arguments, the loop on the device or over a stream, the judgement, the last residual.
 
 A method is three functions on a state: which block to multiply next, what to make of the product, and whether any
 right-hand side still runs. One product is taken per step. A residual that the recurrence believes to be small is
@@ -53,8 +53,20 @@ class State(Protocol):
         """Products taken."""
 
 
+class Recurrence(State, Protocol):
+    """What the judgement reads of the state of a conjugate gradient method."""
+
+    @property
+    def renew(self) -> Array:
+        """Whether the product to come is with x, for the true residual; a bool, or (k,) of them."""
+
+    @property
+    def last(self) -> Array:
+        """(k,) the true residuals when they were last known; infinite before."""
+
+
 class Method(NamedTuple):
-    """A conjugate gradient method as functions of its state, and the same compiled for a loop on the host."""
+    """An iteration as functions of its state, and the same compiled for a loop on the host."""
 
     direction: Callable[[Any], Block]
     advance: Callable[[Problem, Any, Any, Block], Any]
@@ -134,6 +146,50 @@ def preconditioned(preconditioner: Preconditioner | None, block: Block) -> Block
     found = jax.vmap(preconditioner)(block)
     tree.same_shapes(found, block, name="what the preconditioner returns", expected="the right-hand sides")
     return jax.tree.map(lambda a, b: a.astype(b.dtype), found, block)
+
+
+def solver(
+    method: Method, limit: Limits, begin: Callable[[Problem, Block | None, Preconditioner | None], Any]
+) -> Callable[..., tuple[Block, SolveInfo]]:
+    """``solve(matrix, rhs, *, start=None, preconditioner=None)``, with ``begin(problem, start, preconditioner)``."""
+
+    def solve(
+        matrix: Operator | Callable[[PyTree], PyTree],
+        rhs: Block,
+        *,
+        start: Block | None = None,
+        preconditioner: Preconditioner | None = None,
+    ) -> tuple[Block, SolveInfo]:
+        prob, approximate = problem(rhs), as_partial(preconditioner)
+        return run(method, matrix, limit, prob, approximate, begin(prob, start, approximate))
+
+    return solve
+
+
+def judged(s: Recurrence, relative: Array, *, tolerance: float, finite: Array, positive: Array) -> Array:
+    """How a step of conjugate gradient leaves the right-hand sides.
+
+    Args:
+        s: the state before the step.
+        relative: (k,) residuals after it, the true ones where ``s.renew``.
+        tolerance: what they are to reach.
+        finite: whether the curvature along the directions is finite; a bool, or (k,) of them.
+        positive: whether it is above 0, likewise.
+
+    Returns:
+        (k,) int32.
+    """
+    return jnp.select(
+        [
+            s.status != RUNNING,
+            ~jnp.isfinite(relative) | (~s.renew & ~finite),
+            s.renew & (relative <= tolerance),
+            s.renew & (relative > 0.9 * s.last),
+            ~s.renew & ~positive,
+        ],
+        [s.status, Status.NOT_FINITE, Status.CONVERGED, Status.STAGNATED, Status.NEGATIVE_CURVATURE],
+        RUNNING,
+    ).astype(jnp.int32)
 
 
 def run(

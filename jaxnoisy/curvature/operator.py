@@ -3,10 +3,13 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
+from jaxnoisy import tree
 from jaxnoisy.types import PyTree
 
 Block: TypeAlias = PyTree
@@ -58,6 +61,24 @@ def as_operator(matrix: Operator | Callable[[PyTree], PyTree]) -> Operator:
             "for an array M, give lambda v: M @ v"
         )
     return from_function(matrix)
+
+
+class Like(NamedTuple):
+    """Shapes of parameters, hashable, so that they can stand in the static part of an operator or an inverse."""
+
+    structure: Any
+    leaves: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]
+
+    def taken(self, vectors: Block, *, name: str) -> int:
+        """The number of vectors in a block, after checking it."""
+        shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in self.leaves]
+        return tree.block_size(vectors, jax.tree.unflatten(self.structure, shapes), name=name)
+
+
+def shapes_of(params: PyTree) -> Like:
+    """The shapes and dtypes of parameters, or of what stands for them."""
+    leaves, structure = jax.tree.flatten(params)
+    return Like(structure, tuple((jnp.shape(a), np.dtype(jnp.result_type(a))) for a in leaves))
 
 
 def _as_partial(function: Callable[[PyTree], PyTree]) -> jax.tree_util.Partial:

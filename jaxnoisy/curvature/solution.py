@@ -24,6 +24,10 @@ class Status(enum.IntEnum):
     """The precision of the arithmetic allows no smaller residual."""
     NOT_FINITE = 4
     """A product or a right-hand side holds NaN or infinity."""
+    DIVERGED = 5
+    """The iteration moves away from the solution."""
+    UNCHECKED = 6
+    """An approximation of which no residual was asked for."""
 
 
 class SolveInfo(NamedTuple):
@@ -31,7 +35,8 @@ class SolveInfo(NamedTuple):
 
     Attributes:
         steps: int32, products of the matrix with the block that were taken; each is a pass over the data.
-        residual: (k,) ||b - (A + damping I) x|| / ||b||, computed from the x returned; 0 where b is 0.
+        residual: (k,) ||b - (A + damping I) x|| / ||b||, computed from the x returned; 0 where b is 0, NaN where it is
+            not computed.
         status: (k,) int32, a :class:`Status` per right-hand side.
     """
 
@@ -45,6 +50,9 @@ class SolveInfo(NamedTuple):
         return self.status == Status.CONVERGED
 
 
+Inverse: TypeAlias = Callable[[Block], tuple[Block, SolveInfo]]
+"""``inverse(rhs) -> (x, info)``: a solver bound to a matrix, or what was prepared once to be applied often."""
+
 Solver: TypeAlias = Callable[[Operator, Block], tuple[Block, SolveInfo]]
 """``solve(matrix, rhs) -> (x, info)`` for a block of k right-hand sides: every leaf with a leading axis of length k."""
 
@@ -55,6 +63,8 @@ _REMEDY = {
     Status.STAGNATED: "reached the limit of this precision: add damping, ask for less, or enable float64",
     Status.NOT_FINITE: "met values that are not finite: look for NaN in the parameters and right-hand sides, and for "
     "losses whose derivatives overflow",
+    Status.DIVERGED: "moved away from the solution: give a larger scale, or add damping",
+    Status.UNCHECKED: "come from an approximate inverse whose residual was not asked for",
 }
 
 
