@@ -98,14 +98,15 @@ def nystrom(
     rest = jnp.maximum(values[-1] + added, eps * values[0])
     # A factor near rounding could come out negative in I + U (factors - 1) U^T, which must stay positive definite.
     factors = jnp.maximum(rest / jnp.maximum(values + added, rest), 32 * eps) - 1
-    return jax.tree_util.Partial(_low_rank, tree.combine(basis, left), factors)
+    return jax.tree_util.Partial(low_rank, tree.combine(basis, left), factors)
 
 
 def _divide(diagonal: PyTree, vector: PyTree) -> PyTree:
     return jax.tree.map(lambda d, v: (v / d).astype(v.dtype), diagonal, vector)
 
 
-def _low_rank(basis: Block, factors: Array, vector: PyTree) -> PyTree:
+def low_rank(basis: Block, factors: Array, vector: PyTree) -> PyTree:
+    """(I + U diag(factors) U^T) v for orthonormal U."""
     one = jax.tree.map(lambda a: a[None], vector)
     part = tree.combine(basis, factors[:, None] * tree.gram(basis, one))
     return jax.tree.map(lambda v, a: (v + a[0]).astype(v.dtype), vector, part)
