@@ -1,4 +1,9 @@
-"""Functions of rows, over rows that lie on the host, on disk, or on devices, a block at a time."""
+"""Functions of rows, over rows that lie on the host, on disk, in a stream, or on devices, a block at a time.
+
+Outside ``jit`` each block is one call of a compiled function, also for rows on devices: XLA on CPUs runs a convolution
+inside a loop many times slower than outside (jax-ml/jax issue 12868), and elsewhere a call costs little next to a
+block. Inside ``jit`` the blocks are a compiled loop.
+"""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -9,95 +14,149 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnoisy import check
-from jaxnoisy.curvature import examples
-from jaxnoisy.types import Array, ArrayLike, PyTree
+from jaxnoisy.curvature import blocks, examples
+from jaxnoisy.curvature.blocks import Rows
+from jaxnoisy.types import Array, PyTree
 
 
 def total(
-    function: Callable[..., PyTree], start: PyTree, rows: tuple[ArrayLike, ...], *, block_size: int, names: str
+    function: Callable[..., PyTree], start: PyTree, rows: Rows, *, block_size: int, names: str, numbered: bool = False
 ) -> PyTree:
     """Add up ``function(total, *block) -> total`` over blocks of rows; rows of zeros must add nothing.
 
     Args:
-        function: a compiled function of one shape of block, as a ``jax.tree_util.Partial``.
-        start: the total to begin with.
-        rows: arrays of (n, ...). NumPy arrays, memory-mapped ones too, are read a block at a time.
+        function: traceable, as a ``jax.tree_util.Partial``.
+        start: the total to begin with, of which the memory is used again.
+        rows: trees of arrays of (n, ...), or a stream of them. NumPy arrays, memory-mapped ones too, are read a block
+            at a time.
         block_size: rows per block.
         names: what to call the arrays where they are refused.
+        numbered: whether to call ``function(total, numbers, *block)``, with the rows' numbers, (b,) int32: from 1 on,
+            and 0 for the rows of zeros.
     """
-    if _on_host(rows):
-        for block, _ in _host_blocks(rows, block_size, names):
-            start = function(start, *block)
-        return start
-    examples.finite(rows, name=names)
-    return _total_on_devices(function, start, rows, block_size)
+    if not _concrete(function, start, rows):
+        return _total_traced(function, start, _on_devices(rows), block_size, numbered)
+    for block in blocks.cut(rows, block_size, names=names, repeat=False):
+        inputs = block.rows
+        if numbered:
+            place = np.arange(examples.count(inputs), dtype=np.int32)
+            inputs = (np.where(place < block.number, block.first + 1 + place, 0).astype(np.int32), *inputs)
+        start = _add(function, start, *inputs)
+    return start
 
 
-def each(function: Callable[..., Array], rows: tuple[ArrayLike, ...], *, block_size: int, names: str) -> ArrayLike:
-    """``function(*block) -> (b, ...)`` over blocks of rows, put together as (n, ...); on the host for rows there."""
-    if _on_host(rows):
-        found = [np.asarray(function(*block))[:count] for block, count in _host_blocks(rows, block_size, names)]
-        return np.concatenate(found)
-    examples.finite(rows, name=names)
-    return _each_on_devices(function, rows, block_size)
+def each(function: Callable[..., PyTree], rows: Rows, *, block_size: int, names: str) -> PyTree:
+    """``function(*block) -> (b, ...)`` over blocks of rows, put together as (n, ...); on the host for rows there.
+
+    Args:
+        function: a tree of arrays with one row for every row, as a ``jax.tree_util.Partial`` to be compiled; another
+            function is called as it is. It may be given rows more than once.
+        rows: as for :func:`total`.
+        block_size: rows per block.
+        names: as for :func:`total`.
+    """
+    if not _concrete(function, rows):
+        return _each_traced(function, _on_devices(rows), block_size)
+    if blocks.on_host(rows):
+        found = list(in_order(function, rows, block_size=block_size, names=names))
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+    parts = [values for values, _ in _values(function, rows, block_size, names)]
+    return _join(parts, examples.count(rows))
 
 
-@functools.partial(jax.jit, static_argnums=3)
-def _total_on_devices(function: Callable[..., PyTree], start: PyTree, rows: tuple[Array, ...], size: int) -> PyTree:
-    def add(function: Callable[..., PyTree], start: PyTree, *rows: Array) -> PyTree:
-        block, number = _device_blocks(rows, size)
+def in_order(function: Callable[..., PyTree], rows: Rows, *, block_size: int, names: str) -> Iterator[PyTree]:
+    """What :func:`each` puts together, block after block, as NumPy arrays; rows must have values."""
+    if not _concrete(function, rows):
+        raise TypeError("blocks are taken to the host one by one, which cannot be done inside jit: call it outside")
+    waiting = None
+    for values, count in _values(function, rows, block_size, names):
+        # The next block is under way while this one is waited for.
+        if waiting is not None:
+            yield _fetched(*waiting)
+        waiting = values, count
+    if waiting is not None:
+        yield _fetched(*waiting)
+
+
+def _values(function: Callable[..., PyTree], rows: Rows, block_size: int, names: str) -> Iterator[tuple[PyTree, int]]:
+    compiled = isinstance(function, jax.tree_util.Partial)
+    for block in blocks.cut(rows, block_size, names=names, repeat=True):
+        yield _apply(function, *block.rows) if compiled else function(*block.rows), block.number
+
+
+def _fetched(values: PyTree, count: int) -> PyTree:
+    return jax.tree.map(lambda a: np.asarray(a)[:count], values)
+
+
+def _concrete(*things: Any) -> bool:
+    return all(check.is_concrete(a) for a in jax.tree.leaves(things))
+
+
+def _on_devices(rows: Rows) -> Rows:
+    if blocks.stream_of(rows) is not None:
+        raise TypeError(
+            "a stream is read on the host, which cannot be done inside jit: call it outside, or give arrays"
+        )
+    return jax.tree.map(jnp.asarray, rows)
+
+
+@functools.partial(jax.jit, donate_argnums=1)
+def _add(function: Callable[..., PyTree], start: PyTree, *rows: PyTree) -> PyTree:
+    return _auto(lambda f, s, *rows: f(s, *rows), rows, split=False)(function, start, *rows)
+
+
+@jax.jit
+def _apply(function: Callable[..., PyTree], *rows: PyTree) -> PyTree:
+    return _auto(lambda f, *rows: f(*rows), rows, split=True)(function, *rows)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _join(parts: list[PyTree], n: int) -> PyTree:
+    def join(parts: list[PyTree]) -> PyTree:
+        return jax.tree.map(lambda *a: jnp.concatenate(a)[:n], *parts)
+
+    return _auto(join, parts, split=True)(parts)
+
+
+def _total_traced(function: Callable[..., PyTree], start: PyTree, rows: Rows, size: int, numbered: bool) -> PyTree:
+    def add(function: Callable[..., PyTree], start: PyTree, *rows: PyTree) -> PyTree:
+        if numbered:
+            rows = (jnp.arange(1, examples.count(rows) + 1, dtype=jnp.int32), *rows)
+        block, number = _laid_out(rows, size, mode="constant")
         return jax.lax.fori_loop(0, number, lambda j, s: function(s, *block(j)), start)
 
     return _auto(add, rows, split=False)(function, start, *rows)
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _each_on_devices(function: Callable[..., Array], rows: tuple[Array, ...], size: int) -> Array:
-    def apply(function: Callable[..., Array], *rows: Array) -> Array:
-        block, number = _device_blocks(rows, size)
+def _each_traced(function: Callable[..., PyTree], rows: Rows, size: int) -> PyTree:
+    def apply(function: Callable[..., PyTree], *rows: PyTree) -> PyTree:
+        block, number = _laid_out(rows, size, mode="edge")
         values = jax.lax.map(lambda j: function(*block(j)), jnp.arange(number))
+        n = examples.count(rows)
         # Blocks take every m-th row, so that each device has its share of all of them.
-        return jnp.moveaxis(values, 0, 1).reshape(-1, *values.shape[2:])[: len(rows[0])]
+        return jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1).reshape(-1, *a.shape[2:])[:n], values)
 
     return _auto(apply, rows, split=True)(function, *rows)
 
 
-def _on_host(rows: tuple[Any, ...]) -> bool:
-    return all(isinstance(a, np.ndarray) for a in rows)
-
-
-def _host_blocks(rows: tuple[Any, ...], size: int, names: str) -> Iterator[tuple[list[np.ndarray], int]]:
-    """Blocks of one shape, the last one filled up with zeros, and how many rows of each count."""
-    n = len(rows[0])
-    size = min(size, n)
-    for first in range(0, n, size):
-        block = [np.asarray(a[first : first + size]) for a in rows]
-        count = len(block[0])
-        for a in block:
-            check.finite(a, name=f"{names}, from row {first} on,")
-        if count < size:
-            block = [np.concatenate([a, np.zeros((size - count, *a.shape[1:]), a.dtype)]) for a in block]
-        yield block, count
-
-
-def _device_blocks(rows: tuple[Array, ...], size: int) -> tuple[Callable[[Array], list[Array]], int]:
-    """The function that gives block j, and how many there are; zeros fill up what n leaves over."""
-    n = len(rows[0])
+def _laid_out(rows: Rows, size: int, *, mode: str) -> tuple[Callable[[Array], Rows], int]:
+    """The function that gives block j, and how many there are; what n leaves over is padded."""
+    n = examples.count(rows)
     number = -(-n // size)
     depth = -(-n // number)
 
     def lay(a: Array) -> Array:
         if depth * number > n:
-            a = jnp.pad(a, [(0, depth * number - n)] + [(0, 0)] * (a.ndim - 1))
+            a = jnp.pad(a, [(0, depth * number - n)] + [(0, 0)] * (a.ndim - 1), mode=mode)
         return a.reshape(depth, number, *a.shape[1:])
 
-    laid = [lay(a) for a in rows]
-    return lambda j: [jax.lax.dynamic_index_in_dim(a, j, axis=1, keepdims=False) for a in laid], number
+    laid = jax.tree.map(lay, rows)
+    return lambda j: jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, j, axis=1, keepdims=False), laid), number
 
 
-def _auto(function: Callable[..., Any], rows: tuple[Any, ...], *, split: bool) -> Callable[..., Any]:
+def _auto(function: Callable[..., Any], rows: PyTree, *, split: bool) -> Callable[..., Any]:
     """The function with the axes of an Explicit mesh handed to the compiler, which knows how to split its products."""
-    axes = examples.split_over(rows[0])
+    axes = blocks.explicit_axes(rows)
     if axes is None:
         return function
     return jax.sharding.auto_axes(function, out_sharding=jax.P(axes) if split else jax.P())

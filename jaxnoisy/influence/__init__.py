@@ -1,0 +1,29 @@
+"""Influence of training examples on losses, predictions and parameters, by inverse curvature."""
+
+from jaxnoisy.influence import head
+from jaxnoisy.influence.gradients import gradients, scalar_gradients
+from jaxnoisy.influence.pairwise import pairwise
+from jaxnoisy.influence.per_class import PerClass, per_class
+from jaxnoisy.influence.rows import Rows, from_matrix, matrix, relative
+from jaxnoisy.influence.self_influence import SelfInfluence, parameter_influence, self_influence
+from jaxnoisy.influence.to_npy import to_npy
+from jaxnoisy.influence.top import Top, top
+
+__all__ = [
+    "PerClass",
+    "Rows",
+    "SelfInfluence",
+    "Top",
+    "from_matrix",
+    "gradients",
+    "head",
+    "matrix",
+    "pairwise",
+    "parameter_influence",
+    "per_class",
+    "relative",
+    "scalar_gradients",
+    "self_influence",
+    "to_npy",
+    "top",
+]
