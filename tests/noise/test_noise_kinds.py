@@ -4,15 +4,16 @@ import pytest
 
 from jaxnoisy.noise import KINDS, asymmetric, by_kind, instance, superclass, symmetric
 
-GROUPS = [0, 0, 1, 1]
-LABELS = np.arange(200) % 4
-INPUTS = np.random.default_rng(0).standard_normal((200, 5)).astype(np.float32)
+C, N = 6, 240
+GROUPS = [0, 0, 0, 1, 1, 1]
+LABELS = np.arange(N) % C
+INPUTS = np.random.default_rng(0).standard_normal((N, 6)).astype(np.float32)
 
 DIRECT = {
-    "symmetric": symmetric(num_classes=4, rate=0.4),
-    "asymmetric": asymmetric(num_classes=4, rate=0.4),
-    "instance": instance(num_classes=4, rate=0.4, features="unit_norm"),
-    "superclass": superclass(num_classes=4, rate=0.4, groups=GROUPS),
+    "symmetric": symmetric(num_classes=C, rate=0.4),
+    "asymmetric": asymmetric(num_classes=C, rate=0.4),
+    "instance": instance(num_classes=C, rate=0.4, features="unit_norm"),
+    "superclass": superclass(num_classes=C, rate=0.4, groups=GROUPS),
 }
 
 
@@ -22,15 +23,15 @@ def test_the_words():
 
 @pytest.mark.parametrize("kind", DIRECT)
 def test_a_word_names_its_generator(kind):
-    chosen = by_kind(kind, num_classes=4, rate=0.4, groups=GROUPS, features="unit_norm")
+    chosen = by_kind(kind, num_classes=C, rate=0.4, groups=GROUPS, features="unit_norm")
     key = jax.random.key(0)
     np.testing.assert_array_equal(chosen(key, LABELS, INPUTS).labels, DIRECT[kind](key, LABELS, INPUTS).labels)
 
 
 @pytest.mark.parametrize("kind", ["symmetric", "asymmetric", "superclass"])
 def test_exact_is_passed_on(kind):
-    corrupt = by_kind(kind, num_classes=4, rate=0.4, groups=GROUPS, exact=True)
-    assert int(corrupt(jax.random.key(0), LABELS).mask.sum()) == 80
+    corrupt = by_kind(kind, num_classes=C, rate=0.4, groups=GROUPS, exact=True)
+    assert int(corrupt(jax.random.key(0), LABELS).mask.sum()) == 96
 
 
 def test_refusals():

@@ -54,10 +54,10 @@ def test_each_round_keeps_its_exact_share():
 
 
 def test_inputs_reach_both_and_rounds_nest():
-    x = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)
-    labels = np.arange(60) % 3
-    by_input = instance(num_classes=3, rate=0.5)
-    nested = twice(twice(symmetric(num_classes=3, rate=0.5), asymmetric(num_classes=3, rate=0.5)), by_input)
+    x = np.random.default_rng(0).standard_normal((240, 6)).astype(np.float32)
+    labels = np.arange(240) % 6
+    by_input = instance(num_classes=6, rate=0.5)
+    nested = twice(twice(symmetric(num_classes=6, rate=0.5), asymmetric(num_classes=6, rate=0.5)), by_input)
     noisy = nested(jax.random.key(0), labels, x)
     assert noisy.first_mask.any()
     assert noisy.second_mask.any()
