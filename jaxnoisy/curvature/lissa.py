@@ -18,11 +18,16 @@ from jaxnoisy.types import Array, PyTree
 BOUND_STEPS = 8
 """Products that the bound on the top eigenvalue takes."""
 
+_PATIENCE = 50
+"""Steps without a smaller residual after which rounding is what is left."""
+
 
 class _State(NamedTuple):
     x: Block
     residual: Block  # of the x before; 0 where there was none
     scale: Array
+    lowest: Array  # (k,) the smallest residual so far, and for how many steps there was no smaller one
+    since: Array
     relative: Array
     status: Array
     steps: Array
@@ -42,8 +47,9 @@ def lissa(
     log(1 / tolerance) steps, where :func:`cg` takes its root: this is here to compare with, and for
     :func:`stochastic_lissa`, whose steps see a microbatch only.
 
-    Each step knows its true residual. Where it grows, two of them prove why: <r, (A + damping I) r> <= 0 is negative
-    curvature, and ||(A + damping I) r|| > 2 scale ||r|| is a scale too small (DIVERGED).
+    Each step knows its true residual. Where it grows, two of them prove why: <r, (A + damping I) r> < 0 is negative
+    curvature, and ||(A + damping I) r|| > 2 scale ||r|| is a scale too small (DIVERGED). Where rounding alone moves it,
+    or A + damping I is singular, there is no smaller one for 50 steps (STAGNATED).
 
     Args:
         damping: >= 0, added to the diagonal.
@@ -108,6 +114,8 @@ def _begin(prob: krylov.Problem, start: Block | None, scale: Array, steps: int) 
         x=x,
         residual=residual,
         scale=scale.astype(prob.length.dtype),
+        lowest=jnp.full_like(prob.length, jnp.inf),
+        since=jnp.zeros(prob.length.shape, jnp.int32),
         relative=krylov.relative_at_start(prob),
         status=prob.status,
         steps=jnp.asarray(steps, jnp.int32),
@@ -125,24 +133,25 @@ def _advance(
     relative = krylov.lengths(residual) / prob.length
     # The step before was r / scale, so that the difference of two residuals is (A + damping I) r / scale.
     fallen = tree.axpy(-1.0, residual, s.residual)
-    before = krylov.lengths(s.residual)
-    noise = 8 * jnp.finfo(relative.dtype).eps * (1 + s.scale * krylov.lengths(s.x) / prob.length)
+    before, step = krylov.lengths(s.residual), krylov.lengths(fallen)
+    noise = 8 * jnp.finfo(relative.dtype).eps * (prob.length + s.scale * krylov.lengths(s.x))
+    since = jnp.where(relative < s.lowest, 0, s.since + 1)
     status = jnp.select(
         [
             s.status != RUNNING,
             ~jnp.isfinite(relative),
             relative <= tolerance,
-            (before > 0) & (relative >= s.relative) & (relative <= noise),
-            (before > 0) & (jax.vmap(tree.dot)(s.residual, fallen) <= 0),
-            (before > 0) & (krylov.lengths(fallen) > 2 * before),
+            (before > 0) & (jax.vmap(tree.dot)(s.residual, fallen) < -noise * before),
+            (before > 0) & (step > 2 * before + noise),
+            (since >= _PATIENCE) & ((relative - s.lowest) * prob.length <= noise),
         ],
         [
             s.status,
             Status.NOT_FINITE,
             Status.CONVERGED,
-            Status.STAGNATED,
             Status.NEGATIVE_CURVATURE,
             Status.DIVERGED,
+            Status.STAGNATED,
         ],
         RUNNING,
     ).astype(jnp.int32)
@@ -150,6 +159,8 @@ def _advance(
         x=krylov.pick(status == RUNNING, tree.axpy(1 / s.scale, residual, s.x), s.x),
         residual=residual,
         scale=s.scale,
+        lowest=jnp.minimum(relative, s.lowest),
+        since=since,
         relative=jnp.where(s.status == RUNNING, relative, s.relative),
         status=status,
         steps=s.steps + 1,
