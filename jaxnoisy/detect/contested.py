@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from jaxnoisy.detect.reduce import mean_over_epochs
-from jaxnoisy.detect.rules import LINEAR, Rule, Scale, mixture, rank_threshold
+from jaxnoisy.detect.reduce import last_epoch, mean_over_epochs
+from jaxnoisy.detect.rules import LINEAR, Flags, Rule, Scale, mixture, rank_threshold
 from jaxnoisy.dynamics import signals
 from jaxnoisy.dynamics.trace import Trace
 from jaxnoisy.dynamics.votes import vote_block, vote_counts
+
+_LEAST = 3  # epochs in which a model learns something
 
 
 def contested(trace: Trace) -> np.ndarray:
@@ -52,13 +54,46 @@ def _claims(part: Trace) -> np.ndarray:
     return np.stack([signals.mean_recorded(signals.probability(part.seen)), mean_other, rival], axis=1)
 
 
+def with_memorised(trace: Trace, count: int, *, early: int | None = None) -> int:
+    """``count``, and the wrong labels that the whole trace no longer shows because the model learned them by heart.
+
+    Right labels are learned first. Let k labels be confidently contested in the first ``early`` epochs, and let the
+    last recorded epoch predict all given labels but u. Where u >= k, no label that was contested early need have
+    been memorised, and ``count`` stands. Otherwise at least k - u of the k were fitted since, the share 1 - u / k, and
+    that share of the gap between ``count`` and k is put back. A trace that ends with every label fitted thus counts
+    what was contested early; one that ends where the model has learned no more than it can know is left as it is.
+
+    A model that fits right labels late, on examples that it finds hard, is taken to memorise them. Nothing is put back
+    where fewer than three epochs are early: they show a model that has learned nothing yet.
+
+    Args:
+        trace: n examples, t epochs.
+        count: how many labels are held to be wrong on the evidence of the whole trace.
+        early: epochs; by default a quarter of them, rounded down.
+
+    Returns:
+        At least ``count``. Cost: O(n t) time.
+    """
+    early = trace.epochs // 4 if early is None else early
+    if early < _LEAST:
+        return count
+    start = trace.until(early)
+    if not start.per_example(lambda part: np.asarray(part.recorded.any(axis=1))).all():
+        return count
+    contested_early = confidently_contested(start)
+    unfitted = int((last_epoch(trace, signals.margin) < 0).sum())
+    if contested_early <= max(count, unfitted):
+        return count
+    return count + round((1 - unfitted / contested_early) * (contested_early - count))
+
+
 def margin_rule(trace: Trace, scores: np.ndarray, *, scale: Scale, cut: str = "crossing") -> Rule:
     """The default rule of scores that are minus a mean margin: a mixture with floor 0.
 
-    Where the mixture is distrusted, as many are flagged as are confidently contested.
+    Where the mixture is distrusted, as many are flagged as are confidently contested; and in any case as many as
+    :func:`with_memorised` makes of the number found.
     """
-    fallback = max(0.0, rank_threshold(scores, confidently_contested(trace)))
-    return mixture(floor=0.0, fallback=fallback, scale=scale, cut=cut)
+    return _widened(_margin_rule(trace, scores, scale=scale, cut=cut), trace)
 
 
 def contested_rule(trace: Trace, scores: np.ndarray, *, scale: Scale) -> Rule:
@@ -66,14 +101,39 @@ def contested_rule(trace: Trace, scores: np.ndarray, *, scale: Scale) -> Rule:
 
     A loss or a probability does not say by itself whether another class wins: 0.4 is a clear win among a thousand
     classes and a loss between two. The trace does say, for so many examples, and the mixture then decides. Where it is
-    distrusted, as many are flagged as the margins flag.
+    distrusted, as many are flagged as the margins flag; and in any case as many as :func:`with_memorised` makes of the
+    number found.
     """
     floor = rank_threshold(scores, int(contested(trace).sum()))
-    fallback = rank_threshold(scores, credible_count(trace))
-    return mixture(floor=floor, fallback=max(floor, fallback), scale=scale)
+    fallback = rank_threshold(scores, _margin_count(trace))
+    return _widened(mixture(floor=floor, fallback=max(floor, fallback), scale=scale), trace)
 
 
 def credible_count(trace: Trace) -> int:
     """How many examples the mean logit margin flags by :func:`margin_rule`, to be flagged by scores of any kind."""
+    return with_memorised(trace, _margin_count(trace))
+
+
+def _margin_rule(trace: Trace, scores: np.ndarray, *, scale: Scale, cut: str = "crossing") -> Rule:
+    fallback = max(0.0, rank_threshold(scores, confidently_contested(trace)))
+    return mixture(floor=0.0, fallback=fallback, scale=scale, cut=cut)
+
+
+def _margin_count(trace: Trace) -> int:
     scores = -mean_over_epochs(trace, signals.margin)
-    return int(margin_rule(trace, scores, scale=LINEAR)(scores).flagged.sum())
+    return int(_margin_rule(trace, scores, scale=LINEAR)(scores).flagged.sum())
+
+
+def _widened(rule: Rule, trace: Trace) -> Rule:
+    """``rule``, lowered where it flags fewer than :func:`with_memorised` asks for."""
+
+    def widened(scores: np.ndarray) -> Flags:
+        flags = rule(scores)
+        found = int(flags.flagged.sum())
+        count = with_memorised(trace, found)
+        if count == found:
+            return flags
+        threshold = min(flags.threshold, rank_threshold(scores, count))
+        return Flags(scores > threshold, threshold, flags.info and flags.info._replace(trusted=False))
+
+    return widened

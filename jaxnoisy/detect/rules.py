@@ -1,8 +1,9 @@
 """Rules that turn scores into a decision: ``scores -> (flagged, threshold, info)``.
 
-The rules and defaults were chosen on small training traces of scikit-learn's data sets, from clean labels to 40 %
-noise. The failure to avoid is the plain mixture: scores of right labels are skewed, so on clean data it parts the easy
-examples from the middling ones, and at low noise it flags several times too many. :func:`mixture` says what mended it.
+The rules and defaults were chosen by ``benchmarks/flag_rules.py``, on training traces of small data sets from clean
+labels to 40 % noise. The failure to avoid is the plain mixture: scores of right labels are skewed, so on clean data it
+parts the easy examples from the middling ones, and at low noise it flags several times too many. :func:`mixture` says
+what mended it.
 """
 
 import math
@@ -35,7 +36,8 @@ class MixtureInfo(NamedTuple):
     Attributes:
         fit: the mixture, on the stretched scale; None where too few examples lie above the floor to start one.
         floor: where the mixture started, in the units of the scores; None for a plain mixture.
-        trusted: whether the mixture parts right labels from wrong ones; otherwise the fallback is the threshold.
+        trusted: whether the mixture parts right labels from wrong ones and set the threshold; otherwise the fallback
+            did, or the count of a detector that reads more than the scores.
     """
 
     fit: Mixture | None
@@ -148,7 +150,8 @@ def mixture(
       question, not its far tail.
 
     Otherwise ``fallback`` is the threshold. A long training that memorises wrong labels pulls their average below the
-    floor: the rule then errs on the side of flagging too few, nearly all of them wrong.
+    floor: the rule then errs on the side of flagging too few, nearly all of them wrong. Scores alone do not show it;
+    detectors that hold a trace put back what was memorised, see :func:`~jaxnoisy.detect.contested.with_memorised`.
 
     Args:
         floor: in the units of the scores. None takes the crossing as it is, the usual reading of the literature; it
