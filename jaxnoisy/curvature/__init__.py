@@ -6,6 +6,9 @@ from jaxnoisy.curvature.block_cg import block_cg
 from jaxnoisy.curvature.cg import cg
 from jaxnoisy.curvature.cholesky import Factorised, cholesky, dense, factorised
 from jaxnoisy.curvature.diagonal import diagonal_estimate, fisher_diagonal
+from jaxnoisy.curvature.ekfac import ekfac
+from jaxnoisy.curvature.ekfac_forms import ekfac_inverse_norms, ekfac_quadratic_forms
+from jaxnoisy.curvature.kronecker import Ekfac, EkfacInfo
 from jaxnoisy.curvature.lanczos import spectral_bound
 from jaxnoisy.curvature.lissa import lissa
 from jaxnoisy.curvature.operator import Operator, as_operator, from_function
@@ -18,6 +21,8 @@ from jaxnoisy.curvature.stream import Stream
 
 __all__ = [
     "Eigenpairs",
+    "Ekfac",
+    "EkfacInfo",
     "Factorised",
     "Inverse",
     "Operator",
@@ -34,6 +39,9 @@ __all__ = [
     "dense",
     "describe",
     "diagonal_estimate",
+    "ekfac",
+    "ekfac_inverse_norms",
+    "ekfac_quadratic_forms",
     "factorised",
     "fisher",
     "fisher_diagonal",

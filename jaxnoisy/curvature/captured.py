@@ -147,13 +147,12 @@ def capture(
 
 def _sides(layer: Layer, arrays: list[tuple[Array, Array]]) -> tuple[Side, ...]:
     sides = []
-    for turned in (False, True):
+    for turned in layer.sides:
         chosen = [pair for use, pair in zip(layer.uses, arrays) if use.turned == turned]
-        if chosen:
-            inputs = jnp.concatenate([_wide(a) for a, _ in chosen], axis=1)
-            if layer.bias is not None:
-                inputs = jnp.pad(inputs, ((0, 0), (0, 0), (0, 1)), constant_values=1)
-            sides.append(Side(inputs, jnp.concatenate([_wide(g) for _, g in chosen], axis=2), turned))
+        inputs = jnp.concatenate([_wide(a) for a, _ in chosen], axis=1)
+        if layer.bias is not None:
+            inputs = jnp.pad(inputs, ((0, 0), (0, 0), (0, 1)), constant_values=1)
+        sides.append(Side(inputs, jnp.concatenate([_wide(g) for _, g in chosen], axis=2), turned))
     return tuple(sides)
 
 

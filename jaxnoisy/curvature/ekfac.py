@@ -12,7 +12,7 @@ language model generalization with influence functions", section 2.4) solve for 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,6 @@ from jaxnoisy.curvature import captured, passes
 from jaxnoisy.curvature.captured import Captured, Program, Vectors
 from jaxnoisy.curvature.kronecker import DiagonalInfo, Ekfac, EkfacInfo, Form, LayerFactors, LayerInfo
 from jaxnoisy.curvature.layer_sums import Moments, factors, moments, squares
-from jaxnoisy.curvature.layers import Layer
 from jaxnoisy.curvature.products import scalar_loss
 from jaxnoisy.curvature.stream import Stream
 from jaxnoisy.types import Array, ArrayLike, Key, PyTree
@@ -147,6 +146,15 @@ class _Static:
         return captured.trace(self.model, params, frozen, data[0])
 
 
+class _Basis(NamedTuple):
+    """The eigenvectors of a layer's rows and columns, and the eigenvalues."""
+
+    rows: Array
+    columns: Array
+    row_values: Array
+    column_values: Array
+
+
 def checked(
     model: Callable[[PyTree, PyTree], PyTree],
     output_loss: Callable[[PyTree, PyTree], Array],
@@ -168,42 +176,42 @@ def _build(
     first = checked(static.model, static.vectors.loss, params, data, frozen)
     program = static.program(params, frozen, first)
     form = _form(params, program)
-    wide = [jnp.promote_types(dtype, jnp.float32) for dtype in form.dtypes]
-    layers = [(layer, wide[layer.kernel]) for layer in form.layers]
-    start = (
-        tuple(tuple(_no_moments(layer, turned, dtype) for turned in _sides(layer)) for layer, dtype in layers),
-        tuple(jnp.zeros(form.shapes[i], wide[i]) for i in form.others),
-    )
     arrays = (params, frozen, key)
-    sums, diagonal = _through(_add_moments, static, (*arrays, ()), data, weights, start)
-    bases = tuple(_eigen(layer, moments) for (layer, _), moments in zip(layers, sums))
-    values = _through(
-        _add_squares,
-        static,
-        (*arrays, tuple((rows, columns) for rows, columns, *_ in bases)),
-        data,
-        weights,
-        tuple(jnp.zeros(layer.shape, dtype) for layer, dtype in layers),
-    )
-    return Ekfac(tuple(LayerFactors(*basis, v) for basis, v in zip(bases, values)), diagonal, form)
+    sums, diagonal = _through(_add_moments, static, (*arrays, ()), data, weights, _no_sums(form))
+    bases = _bases(form, sums)
+    values = _through(_add_squares, static, (*arrays, bases), data, weights, _no_squares(form))
+    found = [LayerFactors(b.rows, b.columns, b.row_values, b.column_values, v) for b, v in zip(bases, values)]
+    return Ekfac(tuple(found), diagonal, form)
 
 
-def _sides(layer: Layer) -> list[bool]:
-    """Which kinds of uses there are, turned or not, in the order in which they are captured."""
-    return sorted({use.turned for use in layer.uses})
+@functools.partial(jax.jit, static_argnums=0)
+def _no_sums(form: Form) -> PyTree:
+    start = []
+    for layer in form.layers:
+        shapes = [layer.shape[::-1] if turned else layer.shape for turned in layer.sides]
+        dtype = _wide(form.dtypes[layer.kernel])
+        start.append(tuple(Moments(jnp.zeros((d, d), dtype), jnp.zeros((c, c), dtype)) for d, c in shapes))
+    return tuple(start), tuple(jnp.zeros(form.shapes[i], _wide(form.dtypes[i])) for i in form.others)
 
 
-def _no_moments(layer: Layer, turned: bool, dtype: np.dtype[Any]) -> Moments:
-    inputs, outputs = reversed(layer.shape) if turned else layer.shape
-    return Moments(jnp.zeros((inputs, inputs), dtype), jnp.zeros((outputs, outputs), dtype))
+@functools.partial(jax.jit, static_argnums=0)
+def _no_squares(form: Form) -> PyTree:
+    return tuple(jnp.zeros(layer.shape, _wide(form.dtypes[layer.kernel])) for layer in form.layers)
 
 
-def _eigen(layer: Layer, sums: tuple[Moments, ...]) -> tuple[Array, Array, Array, Array]:
-    """The bases of rows and columns, and their eigenvalues."""
-    rows, columns = factors(list(zip(sums, _sides(layer))))
-    row_values, row_basis = jnp.linalg.eigh((rows + rows.T) / 2)
-    column_values, column_basis = jnp.linalg.eigh((columns + columns.T) / 2)
-    return row_basis, column_basis, row_values, column_values
+@functools.partial(jax.jit, static_argnums=0)
+def _bases(form: Form, sums: tuple[tuple[Moments, ...], ...]) -> tuple[_Basis, ...]:
+    found = []
+    for layer, sides in zip(form.layers, sums):
+        rows, columns = factors(list(zip(sides, layer.sides)))
+        row_values, row_basis = jnp.linalg.eigh((rows + rows.T) / 2)
+        column_values, column_basis = jnp.linalg.eigh((columns + columns.T) / 2)
+        found.append(_Basis(row_basis, column_basis, row_values, column_values))
+    return tuple(found)
+
+
+def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return jnp.promote_types(dtype, jnp.float32)
 
 
 def _through(
@@ -215,8 +223,8 @@ def _through(
     total, weight = start, 0.0
     for batch in passes.on_host(data, weights, static.batch_size):
         total = _compiled(step, static, arrays, batch, total)
-        weight += float(np.asarray(batch.weights).sum(dtype=np.float64))
-    return tree.scale(1 / weight, total)
+        weight += float(check.values(batch.weights).sum(dtype=np.float64))
+    return _scaled(total, weight)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
@@ -224,6 +232,11 @@ def _compiled(
     step: Callable[..., PyTree], static: _Static, arrays: tuple[PyTree, ...], batch: passes.Batch, total: PyTree
 ) -> PyTree:
     return step(static, arrays, batch, total)
+
+
+@jax.jit
+def _scaled(total: PyTree, weight: float) -> PyTree:
+    return tree.scale(1 / weight, total)
 
 
 def _capture(static: _Static, arrays: tuple[PyTree, ...], batch: passes.Batch) -> Captured:
@@ -247,7 +260,7 @@ def _add_squares(static: _Static, arrays: tuple[PyTree, ...], batch: passes.Batc
     def step(arrays: tuple[PyTree, ...], batch: passes.Batch, total: PyTree) -> PyTree:
         seen, w = _capture(static, arrays, batch), jnp.asarray(batch.weights)
         with jax.default_matmul_precision("highest"):
-            found = tuple(squares(sides, rows, columns, w) for sides, (rows, columns) in zip(seen.layers, arrays[3]))
+            found = tuple(squares(sides, b.rows, b.columns, w) for sides, b in zip(seen.layers, arrays[3]))
         return jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, found)
 
     return passes.unsplit(step, batch)(arrays, batch, total)

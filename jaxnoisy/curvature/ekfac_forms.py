@@ -119,7 +119,7 @@ def _constructor(
         if weights is not None and passes.traced(arrays, data):
             return passes.each(lambda batch: _compiled(static, arrays, batch), data, weights, size)
         parts = [
-            (np.asarray(batch.places), np.asarray(_compiled(static, arrays, batch)))
+            (check.values(batch.places), check.values(_compiled(static, arrays, batch)))
             for batch in passes.on_host(data, weights, size)
         ]
         index, values = (np.concatenate(a) for a in zip(*parts))

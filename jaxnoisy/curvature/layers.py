@@ -61,6 +61,11 @@ class Layer(NamedTuple):
     shape: tuple[int, int]
     uses: tuple[Use, ...]
 
+    @property
+    def sides(self) -> tuple[bool, ...]:
+        """Which kinds of uses there are: not turned, turned, or both in this order."""
+        return tuple(sorted({use.turned for use in self.uses}))
+
 
 class Layers(NamedTuple):
     """All parameters, each in a layer or among the others.

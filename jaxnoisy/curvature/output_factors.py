@@ -12,7 +12,7 @@ OutputLoss = Callable[[PyTree, PyTree], Array]
 
 
 def exact(loss: OutputLoss, outputs: PyTree, targets: PyTree) -> PyTree:
-    """S with S S^T the Hessian of the loss by the outputs, its negative eigenvalues taken as 0.
+    """The symmetric S with S S the Hessian of the loss by the outputs, its negative eigenvalues taken as 0.
 
     Args:
         loss: of one example.
@@ -23,7 +23,7 @@ def exact(loss: OutputLoss, outputs: PyTree, targets: PyTree) -> PyTree:
         A block of o vectors shaped as the outputs, in their dtypes: the columns of S. Cost: o + 1 gradients of the
         loss and the eigenvectors of (o, o).
     """
-    return _shaped(_root(loss, outputs, targets).T, outputs)
+    return _shaped(_root(loss, outputs, targets), outputs)
 
 
 def drawn(loss: OutputLoss, outputs: PyTree, targets: PyTree, key: Key, draws: int) -> PyTree:
@@ -33,7 +33,7 @@ def drawn(loss: OutputLoss, outputs: PyTree, targets: PyTree, key: Key, draws: i
     """
     root = _root(loss, outputs, targets)
     noise = jax.random.normal(key, (draws, root.shape[1]), root.dtype)
-    return _shaped(noise @ root.T / jnp.sqrt(draws).astype(root.dtype), outputs)
+    return _shaped(noise @ root / jnp.sqrt(draws).astype(root.dtype), outputs)
 
 
 def given(loss: OutputLoss, outputs: PyTree, targets: PyTree) -> PyTree:
@@ -46,7 +46,9 @@ def _root(loss: OutputLoss, outputs: PyTree, targets: PyTree) -> Array:
     z = _flat(outputs)
     bent = jax.hessian(lambda z: loss(_like(z, outputs), targets))(z)
     values, vectors = jnp.linalg.eigh((bent + bent.T) / 2)
-    return vectors * jnp.sqrt(jnp.maximum(values, 0))
+    # The root of a zero that rounding has left would be far above rounding itself.
+    floor = 10 * len(z) * jnp.finfo(z.dtype).eps * jnp.max(jnp.abs(values))
+    return vectors * jnp.sqrt(jnp.where(values > floor, values, 0)) @ vectors.T
 
 
 def _flat(outputs: PyTree) -> Array:

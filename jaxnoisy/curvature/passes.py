@@ -88,8 +88,8 @@ def traced(*trees: PyTree) -> bool:
 def _pieces(data: PyTree, weights: ArrayLike, size: int) -> Iterator[Batch]:
     n = len(weights)
     if not all(isinstance(a, np.ndarray) for a in jax.tree.leaves(data)):
-        batches = _laid(data, jnp.asarray(weights), size)
-        yield from (_at(batches, j) for j in range(batches.number))
+        batches = _laid_compiled(data, jnp.asarray(weights), size)
+        yield from (_at_compiled(batches, j) for j in range(batches.number))
         return
     number = -(-n // size)
     size = -(-n // number)
@@ -108,3 +108,7 @@ def _laid(data: PyTree, weights: Array, size: int) -> examples.Microbatches:
 def _at(batches: examples.Microbatches, j: Any) -> Batch:
     (data, index), weights = batches.at(j)
     return Batch(data, weights, index)
+
+
+_laid_compiled = jax.jit(_laid, static_argnums=2)
+_at_compiled = jax.jit(_at)
