@@ -35,13 +35,13 @@ def on_host(rows: Rows) -> bool:
     return stream_of(rows) is not None or all(isinstance(a, np.ndarray) for a in jax.tree.leaves(rows))
 
 
-def cut(rows: Rows, size: int, *, names: str, repeat: bool) -> Iterator[Block]:
+def cut(rows: Rows, size: int, *, names: str | None, repeat: bool) -> Iterator[Block]:
     """Blocks of at most ``size`` rows, in order.
 
     Args:
         rows: concrete.
         size: rows per block; a multiple of the devices, or a little less, where rows are split over several.
-        names: what to call the arrays where they are refused.
+        names: what to call the arrays where they are refused; None takes values that are not finite too.
         repeat: what fills up the last block: other rows, or zeros.
 
     Raises:
@@ -52,16 +52,17 @@ def cut(rows: Rows, size: int, *, names: str, repeat: bool) -> Iterator[Block]:
     elif on_host(rows):
         yield from _from_host(rows, size, names, repeat)
     else:
-        examples.finite(rows, name=names)
+        if names is not None:
+            examples.finite(rows, name=names)
         yield from _from_devices(jax.tree.map(jnp.asarray, rows), size, repeat)
 
 
-def _from_host(rows: Rows, size: int, names: str, repeat: bool) -> Iterator[Block]:
+def _from_host(rows: Rows, size: int, names: str | None, repeat: bool) -> Iterator[Block]:
     n = examples.count(rows)
     size = min(size, n)
     for first in range(0, n, size):
         block = _slice(rows, first, first + size)
-        for a in jax.tree.leaves(block):
+        for a in jax.tree.leaves(block) if names is not None else ():
             check.finite(a, name=f"{names}, from row {first} on,")
         yield Block(_filled(block, size, repeat), first, min(size, n - first))
 

@@ -86,6 +86,13 @@ class Microbatches(NamedTuple):
         pick = lambda a: jax.lax.dynamic_index_in_dim(a, j, axis=1, keepdims=False)  # noqa: E731
         return jax.tree.map(pick, self.data), pick(self.weights)
 
+    def back(self, values: Array, n: int) -> Array:
+        """What was computed of each microbatch, (m, b, ...) and the same on all devices, as (n, ...) in order."""
+        shards = max(_shards(a)[1] for a in jax.tree.leaves(self.data))
+        trailing = values.shape[2:]
+        rows = jnp.moveaxis(values.reshape(self.number, shards, -1, *trailing), 0, 2)
+        return rows.reshape(shards, -1, *trailing)[:, : n // shards].reshape(n, *trailing)
+
 
 def microbatches(data: PyTree, weights: Array, size: int) -> Microbatches:
     """Lay out n examples in microbatches of at most about ``size``, all of one length.

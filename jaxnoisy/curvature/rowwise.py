@@ -20,7 +20,13 @@ from jaxnoisy.types import Array, PyTree
 
 
 def total(
-    function: Callable[..., PyTree], start: PyTree, rows: Rows, *, block_size: int, names: str, numbered: bool = False
+    function: Callable[..., PyTree],
+    start: PyTree,
+    rows: Rows,
+    *,
+    block_size: int,
+    names: str | None,
+    numbered: bool = False,
 ) -> PyTree:
     """Add up ``function(total, *block) -> total`` over blocks of rows; rows of zeros must add nothing.
 
@@ -30,7 +36,7 @@ def total(
         rows: trees of arrays of (n, ...), or a stream of them. NumPy arrays, memory-mapped ones too, are read a block
             at a time.
         block_size: rows per block.
-        names: what to call the arrays where they are refused.
+        names: what to call the arrays where they are refused; None takes values that are not finite too.
         numbered: whether to call ``function(total, numbers, *block)``, with the rows' numbers, (b,) int32: from 1 on,
             and 0 for the rows of zeros.
     """
@@ -45,7 +51,9 @@ def total(
     return start
 
 
-def each(function: Callable[..., PyTree], rows: Rows, *, block_size: int, names: str) -> PyTree:
+def each(
+    function: Callable[..., PyTree], rows: Rows, *, block_size: int, names: str | None, by_compiler: bool = True
+) -> PyTree:
     """``function(*block) -> (b, ...)`` over blocks of rows, put together as (n, ...); on the host for rows there.
 
     Args:
@@ -54,17 +62,19 @@ def each(function: Callable[..., PyTree], rows: Rows, *, block_size: int, names:
         rows: as for :func:`total`.
         block_size: rows per block.
         names: as for :func:`total`.
+        by_compiler: whether the compiler is left to split the function's work over an Explicit mesh. Otherwise the
+            function sees how a block is split, and what it returns must be the same on all devices.
     """
     if not _concrete(function, rows):
-        return _each_traced(function, _on_devices(rows), block_size)
+        return _each_traced(function, _on_devices(rows), block_size, by_compiler)
     if blocks.on_host(rows):
         found = list(in_order(function, rows, block_size=block_size, names=names))
         return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
-    parts = [values for values, _ in _values(function, rows, block_size, names)]
+    parts = [values for values, _ in _values(function, rows, block_size, names, by_compiler)]
     return _join(parts, examples.count(rows))
 
 
-def in_order(function: Callable[..., PyTree], rows: Rows, *, block_size: int, names: str) -> Iterator[PyTree]:
+def in_order(function: Callable[..., PyTree], rows: Rows, *, block_size: int, names: str | None) -> Iterator[PyTree]:
     """What :func:`each` puts together, block after block, as NumPy arrays; rows must have values."""
     if not _concrete(function, rows):
         raise TypeError("blocks are taken to the host one by one, which cannot be done inside jit: call it outside")
@@ -78,14 +88,16 @@ def in_order(function: Callable[..., PyTree], rows: Rows, *, block_size: int, na
         yield _fetched(*waiting)
 
 
-def _values(function: Callable[..., PyTree], rows: Rows, block_size: int, names: str) -> Iterator[tuple[PyTree, int]]:
+def _values(
+    function: Callable[..., PyTree], rows: Rows, block_size: int, names: str | None, by_compiler: bool = True
+) -> Iterator[tuple[PyTree, int]]:
     compiled = isinstance(function, jax.tree_util.Partial)
     for block in blocks.cut(rows, block_size, names=names, repeat=True):
-        yield _apply(function, *block.rows) if compiled else function(*block.rows), block.number
+        yield _apply(by_compiler, function, *block.rows) if compiled else function(*block.rows), block.number
 
 
 def _fetched(values: PyTree, count: int) -> PyTree:
-    return jax.tree.map(lambda a: np.asarray(a)[:count], values)
+    return jax.tree.map(lambda a: check.values(a)[:count], values)
 
 
 def _concrete(*things: Any) -> bool:
@@ -105,9 +117,10 @@ def _add(function: Callable[..., PyTree], start: PyTree, *rows: PyTree) -> PyTre
     return _auto(lambda f, s, *rows: f(s, *rows), rows, split=False)(function, start, *rows)
 
 
-@jax.jit
-def _apply(function: Callable[..., PyTree], *rows: PyTree) -> PyTree:
-    return _auto(lambda f, *rows: f(*rows), rows, split=True)(function, *rows)
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(by_compiler: bool, function: Callable[..., PyTree], *rows: PyTree) -> PyTree:
+    apply = lambda f, *rows: f(*rows)  # noqa: E731
+    return (_auto(apply, rows, split=True) if by_compiler else apply)(function, *rows)
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -120,38 +133,28 @@ def _join(parts: list[PyTree], n: int) -> PyTree:
 
 def _total_traced(function: Callable[..., PyTree], start: PyTree, rows: Rows, size: int, numbered: bool) -> PyTree:
     def add(function: Callable[..., PyTree], start: PyTree, *rows: PyTree) -> PyTree:
+        n = examples.count(rows)
         if numbered:
-            rows = (jnp.arange(1, examples.count(rows) + 1, dtype=jnp.int32), *rows)
-        block, number = _laid_out(rows, size, mode="constant")
-        return jax.lax.fori_loop(0, number, lambda j, s: function(s, *block(j)), start)
+            rows = (jnp.arange(1, n + 1, dtype=jnp.int32), *rows)
+        batches = examples.microbatches(rows, jnp.ones(n, bool), size)
+
+        def block(j: Array) -> Rows:
+            given, inside = batches.at(j)
+            return jax.tree.map(lambda a: jnp.where(inside.reshape(-1, *[1] * (a.ndim - 1)), a, 0), given)
+
+        return jax.lax.fori_loop(0, batches.number, lambda j, s: function(s, *block(j)), start)
 
     return _auto(add, rows, split=False)(function, start, *rows)
 
 
-def _each_traced(function: Callable[..., PyTree], rows: Rows, size: int) -> PyTree:
+def _each_traced(function: Callable[..., PyTree], rows: Rows, size: int, by_compiler: bool) -> PyTree:
     def apply(function: Callable[..., PyTree], *rows: PyTree) -> PyTree:
-        block, number = _laid_out(rows, size, mode="edge")
-        values = jax.lax.map(lambda j: function(*block(j)), jnp.arange(number))
         n = examples.count(rows)
-        # Blocks take every m-th row, so that each device has its share of all of them.
-        return jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1).reshape(-1, *a.shape[2:])[:n], values)
+        batches = examples.microbatches(rows, jnp.ones(n, bool), size)
+        values = jax.lax.map(lambda j: function(*batches.at(j)[0]), jnp.arange(batches.number))
+        return jax.tree.map(lambda a: batches.back(a, n), values)
 
-    return _auto(apply, rows, split=True)(function, *rows)
-
-
-def _laid_out(rows: Rows, size: int, *, mode: str) -> tuple[Callable[[Array], Rows], int]:
-    """The function that gives block j, and how many there are; what n leaves over is padded."""
-    n = examples.count(rows)
-    number = -(-n // size)
-    depth = -(-n // number)
-
-    def lay(a: Array) -> Array:
-        if depth * number > n:
-            a = jnp.pad(a, [(0, depth * number - n)] + [(0, 0)] * (a.ndim - 1), mode=mode)
-        return a.reshape(depth, number, *a.shape[1:])
-
-    laid = jax.tree.map(lay, rows)
-    return lambda j: jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, j, axis=1, keepdims=False), laid), number
+    return (_auto(apply, rows, split=True) if by_compiler else apply)(function, *rows)
 
 
 def _auto(function: Callable[..., Any], rows: PyTree, *, split: bool) -> Callable[..., Any]:

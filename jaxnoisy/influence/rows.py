@@ -35,7 +35,7 @@ class Rows:
         columns: k.
         dtype: of the numbers.
         block_size: rows that are computed at once.
-        names: what to call the data where it is refused.
+        names: what to call the data where values are not finite, which are refused; None takes them.
     """
 
     of: Callable[..., Array]
@@ -43,7 +43,7 @@ class Rows:
     columns: int
     dtype: np.dtype
     block_size: int
-    names: str = "data"
+    names: str | None = "data"
 
 
 def matrix(rows: Rows) -> ArrayLike:
@@ -61,7 +61,7 @@ def from_matrix(values: ArrayLike, *, block_size: int = 4096) -> Rows:
     """The rows of a matrix that has been computed, such as one that :func:`~jaxnoisy.influence.to_npy` wrote.
 
     Args:
-        values: (n, k) real numbers, on a device, on the host, or mapped from disk.
+        values: (n, k) real numbers, undefined ones too, on a device, on the host, or mapped from disk.
         block_size: rows that are read at once.
 
     Raises:
@@ -74,7 +74,7 @@ def from_matrix(values: ArrayLike, *, block_size: int = 4096) -> Rows:
         raise TypeError(f"values must be floating point, but has dtype {values.dtype}")
     size = check.positive_int(block_size, name="block_size")
     dtype = np.dtype(jax.dtypes.canonicalize_dtype(values.dtype))
-    return Rows(Partial(_itself), (values,), values.shape[1], dtype, size, "values")
+    return Rows(Partial(_itself), (values,), values.shape[1], dtype, size, None)
 
 
 def _itself(block: Array) -> Array:
@@ -112,7 +112,7 @@ def relative(rows: Rows, lengths: ArrayLike) -> Rows:
     if blocks.stream_of(rows.data) is None and len(lengths) != examples.count(rows.data):
         raise ValueError(f"lengths has {len(lengths)} entries for {examples.count(rows.data)} examples")
     if check.is_concrete(lengths):
-        values = np.asarray(lengths)
+        values = check.values(lengths)
         check.finite(values, name="lengths")
         if values.min(initial=0) < 0:
             where = int(values.argmin())

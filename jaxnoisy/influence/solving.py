@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnoisy import check
-from jaxnoisy.curvature import rowwise
+from jaxnoisy.curvature import blocks, rowwise
 from jaxnoisy.curvature.operator import Block
 from jaxnoisy.curvature.products import Loss
 from jaxnoisy.curvature.solution import SolveInfo
@@ -57,7 +57,7 @@ def solving(
         else:
             function = _called_as_it_is(gradients, take, params, frozen, inverse)
         size = inputs.vectors_within(memory, params, most=most)
-        taken, info = rowwise.each(function, (train,), block_size=size, names="train")
+        taken, info = rowwise.each(function, (train,), block_size=size, names="train", by_compiler=False)
         return taken, info._replace(steps=info.steps.max())
 
     return solve
@@ -80,7 +80,7 @@ class _Solve:
     take: Take
 
     def __call__(self, params: PyTree, frozen: PyTree, inverse: Inverse, batch: PyTree) -> tuple[PyTree, SolveInfo]:
-        g = self.gradients(params, frozen, batch)
+        g = _on_all_devices(self.gradients(params, frozen, batch))
         return _taken(self.take, g, *inverse(g))
 
 
@@ -94,6 +94,13 @@ def _called_as_it_is(
     return solve
 
 
+def _on_all_devices(block: Block) -> Block:
+    """Right-hand sides are not split: it is the matrix whose data are."""
+    if blocks.explicit_axes(block) is None:
+        return block
+    return jax.tree.map(lambda a: jax.sharding.reshard(a, jax.P()), block)
+
+
 def _taken(take: Take, gradients: Block, solved: Block, info: SolveInfo) -> tuple[PyTree, SolveInfo]:
     each = jnp.broadcast_to(info.steps, info.status.shape)  # every part of the result has one row per example
     return take(gradients, solved), SolveInfo(each, info.residual, info.status)
@@ -101,7 +108,7 @@ def _taken(take: Take, gradients: Block, solved: Block, info: SolveInfo) -> tupl
 
 @functools.partial(jax.jit, static_argnums=0)
 def _compiled_gradients(gradients: PerExample, params: PyTree, frozen: PyTree, batch: PyTree) -> Block:
-    return gradients(params, frozen, batch)
+    return _on_all_devices(gradients(params, frozen, batch))
 
 
 _compiled_taken = jax.jit(_taken, static_argnums=0)

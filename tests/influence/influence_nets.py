@@ -8,6 +8,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxnoisy import tree
+from jaxnoisy.curvature import SolveInfo
 
 C = 3
 
@@ -126,3 +127,18 @@ def as_matrix(block):
 
 def as_block(rows, params):
     return jax.vmap(ravel_pytree(params)[1])(jnp.asarray(rows))
+
+
+def _solve(inverse, rhs):
+    leaves, structure = jax.tree.flatten(rhs)
+    k = len(leaves[0])
+    flat = jnp.concatenate([a.reshape(k, -1) for a in leaves], axis=1) @ inverse
+    ends = np.cumsum([a.size // k for a in leaves])[:-1]
+    parts = [a.reshape(b.shape) for a, b in zip(jnp.split(flat, ends, axis=1), leaves)]
+    none = jnp.zeros(k, flat.dtype)
+    return jax.tree.unflatten(structure, parts), SolveInfo(jnp.int32(0), none, none.astype(jnp.int32))
+
+
+def bound(dense):
+    """The exact inverse, as influence functions take one."""
+    return jax.tree_util.Partial(_solve, jnp.asarray(dense.inverse, jnp.result_type(float)))
