@@ -28,7 +28,7 @@ class Eigenpairs:
 
     Attributes:
         basis: r orthonormal approximate eigenvectors, as a block.
-        values: (r,) their eigenvalues, those of A without damping, first the one that was chosen first.
+        values: (r,) their eigenvalues, those of A without damping, in the order asked for.
         errors: (r,) ||A u - value u||: an eigenvalue of A lies within it of each value.
         matrix: A, for residuals; None where they were not asked for.
         damping: added to the eigenvalues.
@@ -101,9 +101,9 @@ def arnoldi(
 ) -> Eigenpairs:
     """Project A + damping I to its leading eigenvectors, and invert it there.
 
-    Schioppa et al. (2022), "Scaling up influence functions", section 3.2. The Arnoldi process of a symmetric matrix is
-    that of Lanczos; it is run here with full reorthogonalisation from a random vector, for some steps more than
-    eigenpairs are kept, and the leading Ritz pairs of its space are taken.
+    The method of Schioppa et al. (2022), "Scaling up influence functions". The Arnoldi process of a symmetric matrix is
+    that of Lanczos; it is run here with full reorthogonalisation from a random vector, for more steps than eigenpairs
+    are kept, and the leading Ritz pairs of its space are taken.
 
     The inverse is U diag(1 / (e + damping)) U^T for the eigenpairs (e, U), as in that paper: what a right-hand side has
     outside their span is dropped. With ``complement`` it is divided by the damping instead, as if A were 0 there, which

@@ -152,6 +152,7 @@ def solver(
     method: Method, limit: Limits, begin: Callable[[Problem, Block | None, Preconditioner | None], Any]
 ) -> Callable[..., tuple[Block, SolveInfo]]:
     """``solve(matrix, rhs, *, start=None, preconditioner=None)``, with ``begin(problem, start, preconditioner)``."""
+    begin_compiled = jax.jit(begin)
 
     def solve(
         matrix: Operator | Callable[[PyTree], PyTree],
@@ -160,8 +161,9 @@ def solver(
         start: Block | None = None,
         preconditioner: Preconditioner | None = None,
     ) -> tuple[Block, SolveInfo]:
-        prob, approximate = problem(rhs), as_partial(preconditioner)
-        return run(method, matrix, limit, prob, approximate, begin(prob, start, approximate))
+        operator, prob, approximate = as_operator(matrix), problem(rhs), as_partial(preconditioner)
+        state = (begin_compiled if operator.streamed else begin)(prob, start, approximate)
+        return run(method, operator, limit, prob, approximate, state)
 
     return solve
 

@@ -70,7 +70,7 @@ def spectral_bound(key: Key, matrix: Operator | Callable[[PyTree], PyTree], like
 
     The largest Ritz value lies below it; with the residual of the last step added it lies above, unless the random
     first vector has next to no part along the top eigenvector (Zhou and Li 2011, "Bounding the spectrum of large
-    Hermitian matrices", section 2).
+    Hermitian matrices").
 
     Args:
         key: typed key.
@@ -104,7 +104,9 @@ def _begin(key: Key, like: PyTree, m: int) -> _State:
 
 
 def _placed_as(a: Array, like: PyTree) -> Array:
-    return jax.device_put(a, like.sharding) if isinstance(like, jax.Array) and check.is_concrete(like) else a
+    # A single device is not a layout: with examples on several, what is drawn must be free to follow them.
+    placed = isinstance(like, jax.Array) and check.is_concrete(like) and isinstance(like.sharding, jax.NamedSharding)
+    return jax.device_put(a, like.sharding) if placed else a
 
 
 def _row(a: Array, j: Array) -> Array:

@@ -60,7 +60,7 @@ def lissa(
 
     Returns:
         ``solve(matrix, rhs, *, start=None) -> (x, SolveInfo)`` with arguments as for :func:`cg`. Cost: one product with
-        the block per step. Memory: four blocks. It can be jitted unless the matrix is streamed.
+        the block per step. Memory: five blocks. It can be jitted unless the matrix is streamed.
 
     Raises:
         ValueError: damping, scale, tolerance or steps out of range; from ``solve``: right-hand sides that are no block,

@@ -80,12 +80,20 @@ def nystrom(
     r = min(check.positive_int(rank, name="rank"), tree.size(like))
     added = nonnegative(damping, name="damping")
     wide = jax.tree.map(lambda a: jax.ShapeDtypeStruct((r, *a.shape), jnp.promote_types(a.dtype, jnp.float32)), like)
-    probes, live = orthonormal(tree.random_like(key, wide), jnp.ones(r, bool))
-    sketch = as_operator(matrix).block(jax.tree.map(lambda z, a: z.astype(a.dtype), probes, like))
+    operator = as_operator(matrix)
+    basis_of, finish = (_basis_compiled, _invert_compiled) if operator.streamed else (orthonormal, _invert_sketch)
+    probes, live = basis_of(tree.random_like(key, wide), jnp.ones(r, bool))
+    sketch = operator.block(jax.tree.map(lambda z, a: z.astype(a.dtype), probes, like))
+    return jax.tree_util.Partial(low_rank, *finish(probes, live, sketch, added))
+
+
+def _invert_sketch(probes: Block, live: Array, sketch: Block, added: float) -> tuple[Block, Array]:
+    """The arguments of :func:`low_rank` from A times orthonormal probes."""
+    r, p = len(live), tree.size(probes) // len(live)
     sketch = jax.tree.map(lambda y, z: y.astype(z.dtype), sketch, probes)
     # A shift of the size of rounding keeps the core positive definite where A has lower rank than the sketch.
     eps = jnp.finfo(jnp.result_type(*jax.tree.leaves(sketch))).eps
-    shift = jnp.sqrt(tree.size(like)) * eps * jnp.sqrt(jnp.trace(tree.gram(sketch, sketch)))
+    shift = jnp.sqrt(p) * eps * jnp.sqrt(jnp.trace(tree.gram(sketch, sketch)))
     sketch = tree.axpy(shift, probes, sketch)
     core = tree.gram(probes, sketch)
     lower = jnp.linalg.cholesky((core + core.T) / 2 + jnp.diag((~live).astype(core.dtype)))
@@ -98,7 +106,10 @@ def nystrom(
     rest = jnp.maximum(values[-1] + added, eps * values[0])
     # A factor near rounding could come out negative in I + U (factors - 1) U^T, which must stay positive definite.
     factors = jnp.maximum(rest / jnp.maximum(values + added, rest), 32 * eps) - 1
-    return jax.tree_util.Partial(low_rank, tree.combine(basis, left), factors)
+    return tree.combine(basis, left), factors
+
+
+_basis_compiled, _invert_compiled = jax.jit(orthonormal), jax.jit(_invert_sketch)
 
 
 def _divide(diagonal: PyTree, vector: PyTree) -> PyTree:

@@ -69,28 +69,6 @@ def test_more_right_hand_sides_than_parameters_take_one_step():
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_converged_start_stays(method):
-    a, b = systems.spd(), systems.random_rows(3)
-    exact = np.linalg.solve(a, b.T).T
-    x, info = solved(method(tolerance=1e-9), a, b, start=systems.block(exact))
-    np.testing.assert_array_equal(x, exact)
-    assert info.converged.all()
-    assert int(info.steps) == 1
-
-
-@pytest.mark.usefixtures("float64")
-def test_any_start_leads_to_the_solution(method):
-    a, b = systems.spd(), systems.random_rows(3)
-    b[1] = 0
-    x, info = solved(method(tolerance=1e-10), a, b, start=systems.block(systems.random_rows(3, seed=9)))
-    assert info.converged.all()
-    np.testing.assert_allclose(x, np.linalg.solve(a, b.T).T, rtol=1e-7, atol=1e-8)
-    assert not x[1].any()
-    with pytest.raises(ValueError, match="start"):
-        method()(systems.operator(a), systems.block(b), start=systems.block(b[:2]))
-
-
-@pytest.mark.usefixtures("float64")
 def test_stopping_at_the_limit_is_said(method):
     a, b = systems.spd(condition=1e6), systems.random_rows(1)
     x, info = solved(method(tolerance=1e-12, max_steps=3), a, b)
@@ -102,9 +80,9 @@ def test_stopping_at_the_limit_is_said(method):
 
 
 def test_what_single_precision_cannot_reach_is_said(method):
-    a = systems.spd(condition=1e5).astype(np.float32)
+    a = systems.spd(condition=1e4).astype(np.float32)
     b = systems.random_rows(2).astype(np.float32)
-    _, info = solved(method(tolerance=1e-9, max_steps=500), a, b)
+    _, info = solved(method(tolerance=1e-6, max_steps=500), a, b)
     assert (np.asarray(info.status) == Status.STAGNATED).all()
     assert int(info.steps) < 300
     assert (np.asarray(info.residual) < 1e-2).all()
@@ -153,7 +131,7 @@ def test_orthonormal_bases_span_what_was_given():
     w[4] = 3 * w[1]
     w[5] = 0
     wanted = jnp.array([True, True, True, False, True, True])
-    basis, live = orthonormal(systems.block(w), wanted)
+    basis, live = jax.jit(orthonormal)(systems.block(w), wanted)
     q = systems.rows(basis)
     assert int(live.sum()) == 3
     np.testing.assert_allclose(q @ q.T, np.diag(np.asarray(live, float)), atol=1e-12)
