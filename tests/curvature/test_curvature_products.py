@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import nets
@@ -20,9 +22,13 @@ def float64():
 
 def product(kind, p, block, *, weights=None, frozen=None, **static):
     """A product with a block, as one program."""
-    made = nets.made(kind, p, **static)
-    compiled = jax.jit(lambda q, d, w, f, v: made(q, d, weights=w, frozen=f).block(v))
-    return compiled(p.params, p.data, weights, frozen, block)
+    return compiled(kind, p.model, p.output_loss, **static)(p.params, p.data, weights, frozen, block)
+
+
+@functools.cache
+def compiled(kind, model, output_loss, **static):
+    made = nets.made(kind, nets.Problem(model, None, None, output_loss), **static)
+    return jax.jit(lambda q, d, w, f, v: made(q, d, weights=w, frozen=f).block(v))
 
 
 def batched(data, size):
@@ -98,10 +104,10 @@ def test_matrices_are_symmetric_and_linear_and_squares_are_not_negative(kind):
 @pytest.mark.parametrize("kind", nets.KINDS)
 def test_an_example_twice_is_weight_two_and_order_does_not_matter(kind):
     p = nets.problem("mlp")
-    block, _ = nets.vectors(p.params, 2)
+    block, v = nets.vectors(p.params, 3)
     weights = np.ones(11)
     weights[3] = 2
-    expected = nets.as_matrix(product(kind, p, block, weights=weights, memory=0, batch_size=4))
+    expected = v @ nets.dense(kind, p, weights=weights)
     order = np.random.default_rng(0).permutation(11)
     for rows, w in ((np.concatenate([np.arange(11), [3]]), None), (order, weights[order])):
         moved = p._replace(data=jax.tree.map(lambda a, rows=rows: a[rows], p.data))
