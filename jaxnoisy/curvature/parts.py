@@ -79,8 +79,8 @@ def parts(
         >>> from jaxnoisy.curvature import hessian
         >>> x = jnp.array([1.0, 2.0, 3.0])
         >>> split = parts(hessian(lambda w, x: 0.5 * (w * x) ** 2), jnp.float32(0), x, batch_size=2)
-        >>> split.number, [float(split.at(j)(jnp.float32(1))) for j in range(2)], split.shares.round(2).tolist()
-        (2, [5.0, 4.0], [0.67, 0.33])
+        >>> [float(split.at(j)(jnp.float32(1))) for j in range(split.number)], (3 * split.shares).round().tolist()
+        ([5.0, 4.0], [2.0, 1.0])
     """
     if isinstance(data, Stream):
         raise TypeError(
