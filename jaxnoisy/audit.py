@@ -14,10 +14,11 @@ from jaxnoisy.detect import TRACE_METHODS, Detection, aum_threshold, threshold_e
 from jaxnoisy.detect.methods import MIN_EPOCHS
 from jaxnoisy.dynamics import Trace
 from jaxnoisy.findings import Findings, find
-from jaxnoisy.models import MODEL_NAMES, build
+from jaxnoisy.models import MODEL_NAMES
 from jaxnoisy.timing import timed
 from jaxnoisy.training import EpochReport, Fit, TrainConfig, fit
 from jaxnoisy.training.recipes import default_model, recipe
+from jaxnoisy.training.trained import start
 
 METHODS = (*TRACE_METHODS, "aum-threshold")
 """Every method that :func:`audit` knows: those that read one trace, and AUM with threshold examples (two more runs)."""
@@ -87,15 +88,8 @@ def audit(
     masks = _threshold_masks(data, seed) if "aum-threshold" in names else []
 
     def train(name: str, examples: Dataset, probabilities: bool = False) -> Fit:
-        network = build(
-            model,
-            input_shape=examples.inputs.shape[1:],
-            num_classes=examples.num_classes,
-            key=jax.random.fold_in(jax.random.key(seed), 1),
-            dtype=dtype,
-        )
         return fit(
-            network,
+            start(model, examples, seed=seed, dtype=dtype),
             examples,
             config,
             probabilities=probabilities,

@@ -5,14 +5,17 @@ from jaxnoisy.data.dataset import Dataset, make
 from jaxnoisy.data.digits import read_digits
 from jaxnoisy.data.folders import read_folder
 from jaxnoisy.data.human import human_labels, with_human_labels
+from jaxnoisy.data.queries import Queries, load_queries
 from jaxnoisy.data.spec import load
 from jaxnoisy.data.tables import read_table
 from jaxnoisy.data.tfds import read_tfds
 
 __all__ = [
     "Dataset",
+    "Queries",
     "human_labels",
     "load",
+    "load_queries",
     "make",
     "read_arrays",
     "read_digits",

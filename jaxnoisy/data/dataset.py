@@ -38,7 +38,6 @@ class Dataset:
     def __post_init__(self) -> None:
         n, c = len(self.labels), len(self.class_names)
         check.labels(self.labels, num_classes=c)
-        check.at_least_two_classes(self.labels)
         if self.inputs.ndim not in (2, 4):
             raise ValueError(
                 f"inputs must have shape (n, d) for features or (n, height, width, channels) for images, "

@@ -2,7 +2,7 @@
 
 import os
 
-from jaxnoisy import files
+from jaxnoisy import check, files
 from jaxnoisy.data import arrays, digits, folders, human, tables, tfds
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.data.errors import about
@@ -65,7 +65,26 @@ def load(
         >>> len(data), data.num_classes
         (1797, 10)
     """
-    scheme, rest = _split(spec, DATA_EXAMPLES, what="data")
+    dataset = read(spec, data_dir=data_dir, skip_broken=skip_broken)
+    if labels is not None:
+        dataset = _relabel(dataset, labels)
+    with about((labels or spec).partition(":")[2] or spec):
+        check.at_least_two_classes(dataset.labels)
+    return dataset
+
+
+def read(
+    spec: str, *, data_dir: str | os.PathLike[str] | None = None, skip_broken: bool = False, what: str = "data"
+) -> Dataset:
+    """Read the examples that ``spec`` names, be it a single one: what :func:`load` does before it asks for two classes.
+
+    Args:
+        spec: as for :func:`load`.
+        data_dir: as for :func:`load`.
+        skip_broken: as for :func:`load`.
+        what: what messages call the examples.
+    """
+    scheme, rest = _split(spec, DATA_EXAMPLES, what=what)
     if data_dir is not None and scheme != "tfds":
         raise ValueError(
             f"data_dir is the folder of data that TFDS prepared, and has no meaning for {spec!r}: leave it out"
@@ -74,17 +93,16 @@ def load(
         raise ValueError(f"skip_broken leaves out broken images, and has no meaning for {spec!r}: leave it out")
     match scheme:
         case "digits":
-            dataset = digits.read_digits()
+            return digits.read_digits()
         case "npz":
-            dataset = arrays.read_arrays(rest)
+            return arrays.read_arrays(rest)
         case "folder":
-            dataset = folders.read_folder(rest, skip_broken=skip_broken)
+            return folders.read_folder(rest, skip_broken=skip_broken)
         case "csv":
-            dataset = tables.read_table(rest)
+            return tables.read_table(rest)
         case _:
             name, _, split = rest.partition("@")
-            dataset = tfds.read_tfds(name, data_dir=data_dir, split=split or "train", skip_broken=skip_broken)
-    return dataset if labels is None else _relabel(dataset, labels)
+            return tfds.read_tfds(name, data_dir=data_dir, split=split or "train", skip_broken=skip_broken)
 
 
 def _relabel(dataset: Dataset, labels: str) -> Dataset:

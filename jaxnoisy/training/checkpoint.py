@@ -75,6 +75,60 @@ class Checkpoints:
                 self._manager.close()
 
 
+def read_run(folder: files.PathLike) -> dict[str, Any]:
+    """The plain values that tell a run from another, as it was begun with.
+
+    Raises:
+        ValueError: the folder holds no run, or its description cannot be read.
+    """
+    path = Path(folder) / RUN_FILE
+    if not path.is_file():
+        raise ValueError(f"{os.fspath(folder)!r} holds no checkpoints: there is no {RUN_FILE} in it")
+    found = files.read_json(path)
+    if not isinstance(found, dict):
+        raise ValueError(f"{os.fspath(path)!r} does not describe a run: was it edited?")
+    return found
+
+
+def restore_part(folder: files.PathLike, like: dict[str, PyTree]) -> tuple[dict[str, PyTree], int]:
+    """Read some fields of the newest checkpoint in a run's folder, the way they were saved, and nothing else of it.
+
+    Args:
+        folder: as given to :class:`Checkpoints`. Nothing is written there.
+        like: by field of the saved state, a tree of arrays; the result has their shapes and dtypes, on one device.
+
+    Returns:
+        The fields, and the epochs done at that checkpoint.
+
+    Raises:
+        ValueError: there is no whole checkpoint, or it is another network's.
+    """
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), _without_keys(like))
+    options = ocp.CheckpointManagerOptions(create=False, read_only=True)
+    with ocp.CheckpointManager(Path(os.path.abspath(folder)), options=options) as manager:
+        step = manager.latest_step()
+        if step is None:
+            raise ValueError(
+                f"{os.fspath(folder)!r} holds no whole checkpoint: the run ended before its first epoch did"
+            )
+        arguments = ocp.args.PyTreeRestore(
+            item=shapes,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(shapes),
+            partial_restore=True,
+        )
+        try:
+            loaded = manager.restore(step, args=arguments)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise ValueError(
+                f"{os.fspath(folder)!r} holds a checkpoint that cannot be read, or that of another network: {error}"
+            ) from error
+    same = jax.tree.map(lambda a, b: a.shape == b.shape, shapes, loaded)
+    if not all(jax.tree.leaves(same)):
+        raise ValueError(f"{os.fspath(folder)!r} holds the checkpoint of another network: its arrays differ in shape")
+    return jax.tree.map(_with_key, like, loaded), step
+
+
 @contextlib.contextmanager
 def quiet_writers() -> Iterator[None]:
     """For a command line: hide what the threads of Orbax and TensorStore print when a write fails.

@@ -217,6 +217,7 @@ def _fit_each_other(
     config: TrainConfig,
 ) -> None:
     """Refuse, before anything is computed or written, a model, a loss and data that do not fit each other."""
+    check.at_least_two_classes(data.labels)
     if (config.flip or config.crop) and not data.is_images:
         raise ValueError(f"flip and crop need images (n, h, w, ch), but the inputs have shape {data.inputs.shape}")
     one = jax.ShapeDtypeStruct((1, *data.inputs.shape[1:]), jnp.float32)

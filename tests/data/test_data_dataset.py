@@ -63,7 +63,6 @@ def test_a_class_with_one_example_and_a_class_with_none_are_accepted():
         ({"labels": ["a", "b", "a", "b"]}, TypeError, "must be integers"),
         ({"labels": [0, 1, 2]}, ValueError, "4 inputs for 3 labels"),
         ({"labels": [[0], [1], [2], [1]]}, ValueError, r"shape \(n,\)"),
-        ({"labels": [1, 1, 1, 1]}, ValueError, "one class only"),
         ({"labels": [0, 1, 2, MAX_UNNAMED_CLASSES]}, ValueError, "without gaps"),
         ({"labels": [0, 1, 2, 2**40]}, ValueError, "without gaps|larger"),
         ({"inputs": np.empty((0, 3)), "labels": np.empty(0, int)}, ValueError, "empty"),

@@ -207,8 +207,7 @@ def test_folders_of_another_shape_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no class folders, but 1 files"):
         read_folder(empty)
     save(gray(1), empty, "cat", "x.png")
-    with pytest.raises(ValueError, match="one class only"):
-        read_folder(empty)
+    assert len(read_folder(empty)) == 1
     (empty / "dog").mkdir()
     (empty / "dog" / "x.txt").write_text("")
     with pytest.raises(ValueError, match="class folder 'dog' holds no images"):

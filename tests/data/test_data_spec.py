@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from jaxnoisy.data import load
+from jaxnoisy.data.spec import read
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
 Y = np.array([0, 1, 2, 1])
@@ -70,6 +71,18 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, npz, labels, error, messag
     with pytest.raises(error, match=message) as caught:
         load(npz, labels=f"npy:{tmp_path}/y.npy")
     assert repr(f"{tmp_path}/y.npy") in str(caught.value)
+
+
+def test_examples_of_one_class_can_be_read_and_are_no_data_set_to_train_on(tmp_path):
+    np.savez(tmp_path / "one.npz", inputs=X, labels=Y * 0)
+    (tmp_path / "one.csv").write_text("x,label\n1,cat\n2,cat\n")
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    Image.new("L", (2, 2)).save(tmp_path / "photos" / "cat" / "x.png")
+    for spec in (f"npz:{tmp_path}/one.npz", f"csv:{tmp_path}/one.csv", f"folder:{tmp_path}/photos"):
+        assert read(spec).num_classes == 1
+        with pytest.raises(ValueError, match=r"one class only \(0\)") as caught:
+            load(spec)
+        assert str(caught.value).startswith(repr(spec.partition(":")[2]))
 
 
 def test_labels_for_data_with_files_left_out_say_so(tmp_path):

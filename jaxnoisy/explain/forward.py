@@ -1,0 +1,58 @@
+"""The network's outputs for all examples, computed and kept block by block."""
+
+import functools
+import tempfile
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from jaxnoisy.types import Array, PyTree
+
+BLOCK = 512
+IN_MEMORY = 1 << 30
+"""Bytes from which on outputs are kept in a file instead of in memory."""
+
+
+def outputs(
+    function: Callable[[PyTree, PyTree, Array], Array], params: PyTree, rest: PyTree, inputs: np.ndarray
+) -> np.ndarray:
+    """``function(params, rest, block of inputs)`` for all n inputs, (n, m) float32.
+
+    Large ones lie in a temporary file that has no name and goes with the array, so that memory does not grow with n.
+
+    Raises:
+        FloatingPointError: values that are not finite, which a model has after training diverged.
+    """
+    n, block = len(inputs), min(BLOCK, len(inputs))
+    kept = None
+    for start in range(0, n, block):
+        batch = np.asarray(inputs[start : start + block])
+        if len(batch) < block:  # one shape, one program
+            batch = np.concatenate([batch, np.repeat(batch[-1:], block - len(batch), axis=0)])
+        values = np.asarray(_compiled(function)(params, rest, batch), np.float32)[: n - start]
+        if not np.isfinite(values).all():
+            raise FloatingPointError("the model gives values that are not finite: its training has diverged")
+        if kept is None:
+            kept = _room(n, values.shape[1])
+        kept[start : start + block] = values
+    assert kept is not None
+    return kept
+
+
+def predictions(logits: np.ndarray) -> np.ndarray:
+    """(n,) int32 classes of (n, c) logits, read by blocks."""
+    parts = [np.asarray(logits[i : i + BLOCK]).argmax(axis=1) for i in range(0, len(logits), BLOCK)]
+    return np.concatenate(parts).astype(np.int32)
+
+
+def _room(n: int, width: int) -> np.ndarray:
+    if 4 * n * width <= IN_MEMORY:
+        return np.empty((n, width), np.float32)
+    with tempfile.TemporaryFile(prefix="jaxnoisy-") as file:
+        return np.memmap(file, np.float32, "w+", shape=(n, width))
+
+
+@functools.lru_cache(maxsize=4)  # a program per model, without holding on to every model ever explained
+def _compiled(function):  # type: ignore[no-untyped-def]
+    return jax.jit(function)
