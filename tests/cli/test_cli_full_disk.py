@@ -88,8 +88,10 @@ def test_checkpoints_that_cannot_be_written(here, limit):
     """
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
     script = f"{limited}; import sys; from jaxnoisy.cli import main; sys.exit(main(sys.argv[1:]))"
+    # Compiled programs are read, but not written: that would fail as well.
+    environment = {**os.environ, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
     result = subprocess.run(
-        [sys.executable, "-c", script, *DETECT.split()], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, *DETECT.split()], capture_output=True, text=True, check=False, env=environment
     )
     message = one_line(Run(result.returncode, result.stdout, result.stderr))
     assert os.strerror(errno.EFBIG) in message

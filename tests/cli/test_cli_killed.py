@@ -141,7 +141,7 @@ def test_killed_again_and_again(here, whole):
 
 @pytest.mark.slow
 def test_killed_from_outside(here, whole):
-    killed_when(f"{RUNS['mlp']} --out out", Path("out/checkpoints/main/2").exists)
+    killed_when(f"{RUNS['mlp']} --out out", Path("out/checkpoints/main/2").exists, SAVE, call=3)
     done(f"{RUNS['mlp']} --out out --resume")
     same_run("out", whole("mlp"))
 

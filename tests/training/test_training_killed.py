@@ -1,22 +1,18 @@
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import killed_run
 import numpy as np
 import pytest
+from forked import start
 from tiny import assert_same_run, leaves
 
 from jaxnoisy.dynamics import load
 
 
 def killed(moment, folder):
-    script = Path(killed_run.__file__)
-    done = subprocess.run(
-        [sys.executable, str(script), moment, str(folder)], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    process = start(killed_run.until, moment, folder)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 def whole_checkpoints(folder):
@@ -30,6 +26,7 @@ def test_a_run_killed_three_times_ends_as_if_it_had_never_been(tmp_path):
     killed("after epoch 4", tmp_path)
     assert set(whole_checkpoints(tmp_path)) <= {2, 3, 4}
     killed("while writing", tmp_path)
+    assert any("tmp" in path.name for path in (tmp_path / "run").iterdir())
     resumed = killed_run.run(tmp_path, resume=True)
     assert 3 <= resumed.history[0].epoch <= 10  # it did not begin anew
     assert resumed.history[-1].epoch == 10
