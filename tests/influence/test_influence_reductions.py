@@ -52,7 +52,7 @@ def expected_top(values, count):
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("count", [1, 8, N])
+@pytest.mark.parametrize("count", [1, N])
 def test_top_is_a_stable_sort(place, count, tmp_path):
     values = np.nan_to_num(made_up(), posinf=9, neginf=-9)
     found = influence.top(count=count)(PLACES[place](values, tmp_path))
