@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 from jaxnoisy.types import ArrayLike
 
@@ -18,6 +19,16 @@ from jaxnoisy.types import ArrayLike
 def is_concrete(x: Any) -> bool:
     """Whether the values of ``x`` can be looked at here (they cannot inside ``jit``, ``vmap`` or ``grad``)."""
     return not isinstance(x, jax.core.Tracer)
+
+
+def values(x: Any) -> np.ndarray:
+    """The values of ``x`` on this host, also of an array of which other processes hold parts.
+
+    These are collected, so that every process must come here, as it must wherever it computes with such an array.
+    """
+    if isinstance(x, jax.Array) and not x.is_fully_addressable and not x.is_fully_replicated:
+        return np.asarray(multihost_utils.process_allgather(x, tiled=True))
+    return np.asarray(x)
 
 
 def labels(y: Any, *, num_classes: int | None = None, n: int | None = None, name: str = "labels") -> np.ndarray:
@@ -33,7 +44,7 @@ def labels(y: Any, *, num_classes: int | None = None, n: int | None = None, name
         TypeError: not integers.
         ValueError: not one-dimensional, empty, of another length, or out of range.
     """
-    a = np.asarray(y)
+    a = values(y)
     if a.ndim != 1:
         raise ValueError(f"{name} must have shape (n,), one class number per example, but has shape {a.shape}")
     if a.size == 0:
@@ -78,18 +89,48 @@ def label_array(y: ArrayLike, *, num_classes: int | None = None, name: str = "la
 
 
 def finite(x: Any, *, name: str) -> None:
-    """Refuse NaN and infinity in host arrays, naming the first one."""
+    """Refuse NaN and infinity in arrays that are concrete, naming the first one.
+
+    A device answers with one number, so that nothing is copied where all is well. Of an array that several processes
+    share, each names what it holds itself.
+    """
+    if isinstance(x, jax.Array):
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            return
+        # Also for arrays that a function being traced closes over.
+        with jax.ensure_compile_time_eval():
+            if bool(jnp.isfinite(x).all()):
+                return
+        if not x.is_fully_addressable and not x.is_fully_replicated:
+            raise ValueError(f"{name} has values that are not finite{_held(x)}: {_MEND}")
     a = np.asarray(x)
-    if not np.issubdtype(a.dtype, np.inexact):
+    if not jnp.issubdtype(a.dtype, jnp.inexact):
         return
     good = np.isfinite(a)
     if not good.all():
-        where = tuple(int(i) for i in np.argwhere(~good)[0])
+        where = _first(~good)
         bad = int(a.size - np.count_nonzero(good))
         raise ValueError(
-            f"{name} has {bad} values that are not finite, the first, {a[where]}, at index {where}: "
-            "fill them in or leave those examples out"
+            f"{name} has {bad} values that are not finite, the first, {a[where]}, at index {where}: {_MEND}"
         )
+
+
+_MEND = "fill them in or leave those examples out"
+
+
+def _held(x: jax.Array) -> str:
+    """Which value that is not finite this process holds."""
+    for shard in x.addressable_shards:
+        bad = ~np.isfinite(np.asarray(shard.data))
+        if bad.any():
+            inside = _first(bad)
+            where = tuple(i + (part.start or 0) for i, part in zip(inside, shard.index))
+            return f", such as {np.asarray(shard.data)[inside]} at index {where}"
+    return ", which other processes hold"
+
+
+def _first(marked: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.argwhere(marked)[0])
 
 
 def probabilities(p: Any, *, n: int | None = None, name: str = "pred_probs") -> np.ndarray:

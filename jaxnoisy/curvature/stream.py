@@ -126,7 +126,7 @@ def _projection(batch: PyTree) -> np.ndarray:
         if isinstance(leaf, np.ndarray):
             total += np.einsum("ij,j->i", rows, along)
         elif check.is_concrete(leaf):
-            total += np.asarray(_on_device(rows, along), np.float64)
+            total += check.values(_on_device(rows, along)).astype(np.float64)
         else:
             raise TypeError("a stream is read on the host: its batches must be arrays with values, not traced ones")
     return total

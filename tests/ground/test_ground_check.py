@@ -73,6 +73,16 @@ def test_what_is_not_finite_is_counted_and_placed(bad):
     check.finite(np.zeros(0), name="x")
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("place", [jnp.asarray, np.asarray])
+def test_what_is_not_finite_is_found_on_devices_and_in_short_floats(place, dtype):
+    x = place(jnp.zeros((3, 4), dtype).at[2, 1].set(jnp.inf))
+    with pytest.raises(ValueError, match=r"x has 1 values that are not finite.*inf.*\(2, 1\)"):
+        check.finite(x, name="x")
+    check.finite(x[:2], name="x")
+    check.finite(jnp.arange(3), name="x")
+
+
 def test_probabilities_pass_as_they_are():
     p = np.array([[0.2, 0.8], [0.5004, 0.5]], np.float32)
     assert check.probabilities(p, n=2) is p
