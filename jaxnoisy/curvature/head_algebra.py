@@ -4,9 +4,11 @@ Matrices are of (m, m), m = (c - 1) D, in c - 1 blocks of D: index s D + j for c
 """
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnoisy.curvature import class_pairs, symmetric_products
 from jaxnoisy.curvature.symmetric_products import Panels
@@ -42,22 +44,34 @@ def factor(panels: Panels, damping: Array) -> tuple[Array, Array]:
     return matrix, jnp.linalg.cholesky(matrix, symmetrize_input=False)
 
 
-@functools.partial(jax.jit, static_argnames="size")
-def inverse(lower: Array, *, size: int) -> Array:
-    """(L L^T)^-1 by columns of blocks, leaving out what is zero: 2 m^3 / 3 operations."""
+@jax.jit
+def inverse(lower: Array) -> Array:
+    """(L L^T)^-1, nearly all of it in matrix products: about m^3 operations."""
     m = len(lower)
-    columns = []
-    for start in range(0, m, size):
-        units = jnp.eye(m - start, size, dtype=lower.dtype)
-        columns.append(jax.scipy.linalg.solve_triangular(lower[start:, start:], units, lower=True))
-    root = jnp.concatenate([jnp.pad(a, ((m - len(a), 0), (0, 0))) for a in columns], axis=1)
+    root = _inverse_root(lower)
+    edges = np.linspace(0, m, min(_PARTS, m) + 1).astype(int)
     upper = []
-    for start, a in zip(range(0, m, size), columns):
-        product = jnp.matmul(root[start:, : start + size].T, a, precision="highest")
-        upper.append(jnp.pad(product, ((0, m - start - size), (0, 0))))
+    for start, end in itertools.pairwise(edges):
+        product = jnp.matmul(root[start:, :end].T, root[start:, start:end], precision="highest")
+        upper.append(jnp.pad(product, ((0, m - end), (0, 0))))
     found = jnp.concatenate(upper, axis=1)
-    block = jnp.arange(m) // size
-    return jnp.where(block[:, None] <= block[None, :], found, found.T)
+    part = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    return jnp.where(part[:, None] <= part[None, :], found, found.T)
+
+
+_PARTS = 8  # columns of a product of triangular matrices, each of which leaves out what is zero
+_SOLVED = 512  # rows of a triangle that LAPACK inverts: it is slower than products are
+
+
+def _inverse_root(lower: Array) -> Array:
+    """L^-1, by halves."""
+    m = len(lower)
+    if m <= _SOLVED:
+        return jax.scipy.linalg.solve_triangular(lower, jnp.eye(m, dtype=lower.dtype), lower=True)
+    h = m // 2
+    first, last = _inverse_root(lower[:h, :h]), _inverse_root(lower[h:, h:])
+    below = jnp.matmul(last, jnp.matmul(lower[h:, :h], first, precision="highest"), precision="highest")
+    return jnp.concatenate([jnp.pad(first, ((0, 0), (0, m - h))), jnp.concatenate([-below, last], axis=1)])
 
 
 @functools.partial(jax.jit, static_argnames="size")

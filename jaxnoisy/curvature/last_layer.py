@@ -8,8 +8,8 @@ the bias as its last row.
 Nothing here is of n x p numbers. On the contrasts of the classes (:mod:`jaxnoisy.curvature.class_pairs`) the Hessian is
 regular and has m = (c - 1) D rows; on the part common to all classes it is 0, and only the damping is inverted. A
 quadratic form g_i^T (H + damping I)^-k g_i is the sum of r_s r_t h^T S_st h over c (c - 1) / 2 pairs of contrasts, with
-S the inverse or its square: n c^2 D^2 / 1.6 operations in large matrix products, where solving for each gradient would
-take 2 n c^2 D^2. In all, with n c^2 D^2 / 1.6 for the Hessian and about 2 m^3 for factor, inverse and square, the
+S the inverse or its square: n c^2 D^2 / 1.8 operations in large matrix products, where solving for each gradient would
+take 2 n c^2 D^2. In all, with n c^2 D^2 / 1.8 for the Hessian and about 7 m^3 / 3 for factor, inverse and square,
 cost is linear in n, and memory beside the features is 4 m^2 numbers whatever n is.
 
 Numbers are in the features' precision, float32 at least. The error in float32 grows with the condition
@@ -66,7 +66,7 @@ def factorise(
     damping: float,
     weights: ArrayLike | None = None,
     bias: bool = True,
-    block_size: int = 2048,
+    block_size: int = 1024,
 ) -> HeadFactor:
     """Form and factorise H + damping I.
 
@@ -79,7 +79,7 @@ def factorise(
         block_size: rows per block.
 
     Returns:
-        A :class:`HeadFactor`. Time: n c^2 D^2 / 1.6 + m^3 / 3 operations. Memory: 3 m^2 numbers.
+        A :class:`HeadFactor`. Time: n c^2 D^2 / 1.8 + m^3 / 3 operations. Memory: 3 m^2 numbers.
 
     Raises:
         ValueError: damping not above 0; shapes that do not fit together; values that are not finite; a matrix that is
@@ -180,13 +180,13 @@ def solve(factor: HeadFactor, rhs: Array, *, tolerance: float = 1e-5) -> tuple[A
 
 
 def invert(factor: HeadFactor) -> HeadInverse:
-    """The inverse itself, which the forms of all examples are made of. Time: 2 m^3 / 3 operations; memory: 3 m^2."""
-    matrix = head_algebra.inverse(factor.lower, size=factor.like.shape[0])
+    """The inverse itself, which the forms of all examples are made of. Time: m^3 operations; memory: 3 m^2."""
+    matrix = head_algebra.inverse(factor.lower)
     return HeadInverse(matrix, factor.damping, factor.like)
 
 
 def quadratic_forms(
-    inverse: HeadInverse, features: ArrayLike, residuals: ArrayLike, *, block_size: int = 2048
+    inverse: HeadInverse, features: ArrayLike, residuals: ArrayLike, *, block_size: int = 1024
 ) -> ArrayLike:
     """g_i^T (H + damping I)^-1 g_i for every example: its self-influence.
 
@@ -197,7 +197,7 @@ def quadratic_forms(
         block_size: rows per block.
 
     Returns:
-        (n,), on the host where the features are. Time: n c^2 D^2 / 1.6 operations.
+        (n,), on the host where the features are. Time: n c^2 D^2 / 1.8 operations.
 
     Raises:
         ValueError: shapes that do not fit together, or values that are not finite.
@@ -207,11 +207,11 @@ def quadratic_forms(
 
 
 def inverse_norms(
-    inverse: HeadInverse, features: ArrayLike, residuals: ArrayLike, *, block_size: int = 2048
+    inverse: HeadInverse, features: ArrayLike, residuals: ArrayLike, *, block_size: int = 1024
 ) -> ArrayLike:
     """||(H + damping I)^-1 g_i|| for every example, with arguments and result as for :func:`quadratic_forms`.
 
-    Time: n c^2 D^2 / 1.6 + m^3 operations.
+    Time: n c^2 D^2 / 1.8 + m^3 operations.
     """
     panels = head_algebra.square_pairs(inverse.matrix, size=inverse.like.shape[0])
     squares = _forms(inverse.like, panels, inverse.damping**-2, features, residuals, block_size)
@@ -219,7 +219,7 @@ def inverse_norms(
     return np.sqrt(np.maximum(squares, 0)) if isinstance(squares, np.ndarray) else jnp.sqrt(jnp.maximum(squares, 0))
 
 
-def inner_products(vectors: Array, features: ArrayLike, residuals: ArrayLike, *, block_size: int = 2048) -> ArrayLike:
+def inner_products(vectors: Array, features: ArrayLike, residuals: ArrayLike, *, block_size: int = 1024) -> ArrayLike:
     """<v_q, g_i> for every example and each of k vectors; for solved query gradients g_q^T (H + damping I)^-1 g_i.
 
     Args:
