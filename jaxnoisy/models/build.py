@@ -74,7 +74,7 @@ def build(
     Example:
         >>> import jax, jax.numpy as jnp
         >>> from jaxnoisy.models import build
-        >>> model = build("cnn", input_shape=(8, 8, 1), num_classes=10, key=jax.random.key(0))
+        >>> model = build("mlp", input_shape=(8, 8, 1), num_classes=10, key=jax.random.key(0))
         >>> model(jnp.zeros((3, 8, 8, 1))).shape
         (3, 10)
     """

@@ -37,9 +37,9 @@ class CNN(Classifier):
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from jaxnoisy.models import CNN
-        >>> model = CNN(num_classes=10, in_channels=1, rngs=nnx.Rngs(0))
-        >>> model.features(jnp.ones((2, 28, 28, 1))).shape
-        (2, 128)
+        >>> model = CNN(num_classes=10, in_channels=1, widths=(8,), rngs=nnx.Rngs(0))
+        >>> model.features(jnp.ones((2, 8, 8, 1))).shape
+        (2, 8)
     """
 
     def __init__(

@@ -52,12 +52,11 @@ class CifarResNet(Classifier):
         ValueError: an argument out of its range.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from jaxnoisy.models import ResNet20
-        >>> model = ResNet20(num_classes=10, in_channels=1, rngs=nnx.Rngs(0))
-        >>> model.features(jnp.ones((2, 8, 8, 1))).shape
-        (2, 64)
+        >>> model = nnx.eval_shape(lambda: ResNet20(num_classes=10, rngs=nnx.Rngs(0)))  # shapes only
+        >>> model.head.kernel.shape
+        (64, 10)
     """
 
     depth: ClassVar[int]
