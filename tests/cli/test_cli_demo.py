@@ -68,12 +68,11 @@ def test_rate_seed_and_folder_can_be_chosen(tmp_path, monkeypatch):
         jaxnoisy.audit, "audit", lambda data, *, model, **rest: real(data, model="linear", config=config, **rest)
     )
     truth = load_digits().target
-    for out, seed in (("a", 1), ("b", 1), ("c", 2)):
-        done(f"demo --rate 0.25 --seed {seed} --out {out}")
+    folders = ("jaxnoisy-demo", "jaxnoisy-demo-2", "chosen")
+    for out, options in zip(folders, ("--seed 1", "--seed 1", "--seed 2 --out chosen")):
+        done(f"demo --rate 0.25 {options}")
         assert (dynamics.load(f"{out}/trace.npz").labels != truth).sum() == round(0.25 * len(truth))
-    a, b, c = (arrays(f"{out}/trace.npz") for out in "abc")
+    a, b, c = (arrays(f"{out}/trace.npz") for out in folders)
     np.testing.assert_array_equal(a["log_p_given"], b["log_p_given"])
     assert (a["labels"] != c["labels"]).any()
-    done("demo")
-    done("demo")
-    assert {p.name for p in Path().iterdir()} == {"a", "b", "c", "jaxnoisy-demo", "jaxnoisy-demo-2"}
+    assert {p.name for p in Path().iterdir()} == set(folders)
