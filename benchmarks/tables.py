@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import markdown as md
+import numpy as np
 from common import RESULTS
 
 from jaxnoisy import files
@@ -15,6 +16,10 @@ Unit = dict[str, Any]
 
 TARGETS = {("resnet20", "JAX, single steps"): 0.02, ("mlp", "JAX, scanned epoch"): 0.10}
 """The most that recording may add to a training step, for each model in the loop the library runs it in on a CPU."""
+
+CHOSEN_RECIPE, CHOSEN_RULE = "push 3", "and memorised since 1/4"
+FORMER_RECIPE, FORMER_RULE = "rate 0.05", "mixture or count"
+"""The defaults of recipe and rule, and those before them, by their names in the results of flag_rules."""
 
 MEASURES = {
     "roc_auc": ("ROC AUC", ".3f"),
@@ -143,6 +148,57 @@ def _time_row(name: str, units: list[Unit], seconds: list[float], compiling: str
     return [name, seeds, md.over_seeds(seconds, ".1f"), compiling, md.over_seeds([u["noise_rate"] for u in units])]
 
 
+def flag_rules(results: Results) -> list[str]:
+    """Recipes by rules over all data sets, the chosen pair set by set, and cleanlab's route beside both."""
+    trials = [{**trial, "data": unit["data"]} for unit in results["units"] for trial in unit["trials"]]
+    by_recipe: dict[str, list[Unit]] = {}
+    for trial in trials:
+        by_recipe.setdefault(trial["recipe"], []).append(trial)
+    peers = by_recipe.pop("cleanlab", [])
+    rows = [
+        [f"{recipe}: {rule}", *_judged([{**trial, **trial["rules"][rule]} for trial in found])]
+        for recipe, found in by_recipe.items()
+        for rule in found[0]["rules"]
+    ]
+    rows.append(["cleanlab, logistic regression, 5-fold", *_judged(peers)])
+    detectors = [
+        [name, *_judged([{**trial, **trial["detectors"][name]} for trial in by_recipe[CHOSEN_RECIPE]])]
+        for name in by_recipe[CHOSEN_RECIPE][0]["detectors"]
+    ]
+    per_set = []
+    for name in dict.fromkeys(trial["data"] for trial in trials):
+        row = [name]
+        for recipe in (CHOSEN_RECIPE, FORMER_RECIPE):
+            mine = [trial for trial in by_recipe[recipe] if trial["data"] == name]
+            rule = CHOSEN_RULE if recipe == CHOSEN_RECIPE else FORMER_RULE
+            row += [*_judged([{**trial, **trial["rules"][rule]} for trial in mine])[:2]]
+        row += _judged([peer for peer in peers if peer["data"] == name])[:2]
+        per_set.append(row)
+    columns = ["F1, noisy", "flagged, clean", "flagged / wrong, noisy"]
+    return [
+        "Mean over all noisy data sets and seeds; share flagged where no label is wrong: median (largest); "
+        'ratio of the numbers: median (quartiles). Rules cut the ranking by mean margin; "true count" cuts it after '
+        f"as many as are wrong. The defaults are {CHOSEN_RECIPE}, {CHOSEN_RULE}; they were {FORMER_RECIPE}, "
+        f"{FORMER_RULE}.",
+        md.table(["recipe: rule", *columns], rows),
+        f"Default rules of the detectors under {CHOSEN_RECIPE}.",
+        md.table(["detector", *columns], detectors),
+        "By data set: the defaults, those before, and cleanlab; n examples, d features, c classes.",
+        md.table(
+            ["data set", *(f"{who}: {what}" for who in ("now", "before", "cleanlab") for what in columns[:2])], per_set
+        ),
+    ]
+
+
+def _judged(trials: list[Unit]) -> list[str]:
+    noisy = [trial for trial in trials if trial["wrong"]]
+    clean = [trial["flagged"] / trial["n"] for trial in trials if not trial["wrong"]]
+    f1 = sum(trial["f1"] for trial in noisy) / len(noisy)
+    low, middle, high = np.quantile([trial["flagged"] / trial["wrong"] for trial in noisy], [0.25, 0.5, 0.75])
+    shares = f"{np.median(clean):.3f} ({max(clean):.3f})"
+    return [f"{f1:.3f}", shares, f"{middle:.2f} ({low:.2f} to {high:.2f})"]
+
+
 def resnet34_gpu(results: Results) -> list[str]:
     images = {unit["images"] for unit in results["units"]}
     rows = [
@@ -163,6 +219,7 @@ def resnet34_gpu(results: Results) -> list[str]:
 SECTIONS: dict[str, tuple[str, Callable[[Results], list[str]]]] = {
     "recording_cost": ("What recording costs", recording_cost),
     "cifar10n": ("Wrong human labels on CIFAR-10N", lambda results: detection("cifar10n", results)),
+    "flag_rules": ("How the defaults for features were chosen", flag_rules),
     "labelme": ("Wrong crowd labels on LabelMe", lambda results: detection("labelme", results)),
     "resnet34_gpu": ("ResNet-34 on a GPU", resnet34_gpu),
 }

@@ -40,9 +40,10 @@ def aum(*, rule: Rule | None = None) -> Detector:
     Pleiss et al. (2020), "Identifying mislabeled data using the area under the margin ranking", equations 1 and 2.
 
     Flagged by default is a score above 0, on average over training another class had the larger logit, where the
-    scores part in two groups; it misses wrong labels that a long training memorised early. Where they do not, a score
-    above 0 is no more than a mistake of the model, and as many are
-    flagged as are confidently contested, see :func:`~jaxnoisy.detect.contested.confidently_contested`.
+    scores part in two groups. Where they do not, a score above 0 is no more than a mistake of the model, and as many
+    are flagged as are confidently contested, see :func:`~jaxnoisy.detect.contested.confidently_contested`. Either way
+    more are flagged where labels that early epochs contested were memorised later, see
+    :func:`~jaxnoisy.detect.contested.with_memorised`.
     ``margin_mixture()`` gives the same scores with a fitted threshold, and :func:`aum_threshold` learns one from two
     more training runs, as the paper does.
 
