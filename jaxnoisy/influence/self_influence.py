@@ -8,9 +8,9 @@ import jax
 from jaxnoisy import tree
 from jaxnoisy.curvature.operator import Block
 from jaxnoisy.curvature.products import Loss
-from jaxnoisy.curvature.solution import SolveInfo
+from jaxnoisy.curvature.solution import Inverse, SolveInfo
 from jaxnoisy.curvature.stream import Stream
-from jaxnoisy.influence.solving import Inverse, solving
+from jaxnoisy.influence.solving import solving
 from jaxnoisy.types import Array, ArrayLike, PyTree
 
 

@@ -13,14 +13,11 @@ from jaxnoisy import check
 from jaxnoisy.curvature import blocks, rowwise
 from jaxnoisy.curvature.operator import Block
 from jaxnoisy.curvature.products import Loss
-from jaxnoisy.curvature.solution import SolveInfo
+from jaxnoisy.curvature.solution import Inverse, SolveInfo
 from jaxnoisy.curvature.stream import Stream
 from jaxnoisy.influence import inputs
 from jaxnoisy.influence.gradients import PerExample
 from jaxnoisy.types import PyTree
-
-Inverse: TypeAlias = Callable[[Block], tuple[Block, SolveInfo]]
-"""``inverse(block) -> ((A + damping I)^-1 block, info)``: a solver that has been given its matrix."""
 
 Take: TypeAlias = Callable[[Block, Block], PyTree]
 """``take(gradients, solved)``: what is wanted of a block of b examples, a tree of arrays of (b, ...)."""
