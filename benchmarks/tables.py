@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import influence_tables
 import markdown as md
 import numpy as np
 from common import RESULTS
@@ -222,6 +223,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], list[str]]]] = {
     "flag_rules": ("How the defaults for features were chosen", flag_rules),
     "labelme": ("Wrong crowd labels on LabelMe", lambda results: detection("labelme", results)),
     "resnet34_gpu": ("ResNet-34 on a GPU", resnet34_gpu),
+    "influence_lds": ("What influence foretells of models trained on half the data", influence_tables.lds),
 }
 
 
