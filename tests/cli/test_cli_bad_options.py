@@ -9,7 +9,7 @@ from cli_runs import FEATURES, LABELS, contents, done, refused, run
 
 from jaxnoisy.report import FILES
 
-DETECT = "detect --out out --method aum --model linear --epochs 1 --devices 1 --data"
+DETECT = "detect --out out --method aum --model linear --epochs 2 --devices 1 --data"
 SCORE = "score --out out"
 NOISE = "noise --labels npy:y.npy --kind symmetric --rate 0.2 --seed 0 --out noisy.npz"
 

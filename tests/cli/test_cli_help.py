@@ -10,10 +10,11 @@ from jaxnoisy import __version__
 from jaxnoisy.arguments import parser
 from jaxnoisy.audit import METHODS
 from jaxnoisy.detect import TRACE_METHODS
+from jaxnoisy.explain import METHODS as ROUTES
 from jaxnoisy.models import MODEL_NAMES
 from jaxnoisy.noise import KINDS
 
-COMMANDS = ("demo", "detect", "score", "noise")
+COMMANDS = ("demo", "detect", "score", "influence", "noise")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -48,6 +49,9 @@ def test_the_help_lists_every_method_and_model():
     assert set(TRACE_METHODS) <= listed(text, "methods:")
     assert "aum-threshold" not in listed(text, "methods:")
     assert all(kind in run("noise --help").out for kind in KINDS)
+    text = run("influence --help").out
+    assert set(ROUTES) <= listed(text, "methods:")
+    assert set(MODEL_NAMES) <= listed(text, "models:")
 
 
 def test_the_version_is_the_package_s():
