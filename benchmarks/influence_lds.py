@@ -121,11 +121,11 @@ def exact_head(s: Setting, params: PyTree) -> tuple[np.ndarray, Array]:
 Inverse = Callable[[Setting, PyTree], curvature.Inverse]
 
 
-def solved_by(inverse: Inverse | None) -> Callable[[Setting, PyTree], tuple[np.ndarray, Array]]:
+def solved_by(inverse: Inverse | None) -> Callable[[Setting, PyTree], tuple[np.ndarray, Array | None]]:
     """Influence through all parameters; None leaves the gradients as they are."""
 
-    def found(s: Setting, params: PyTree) -> tuple[np.ndarray, Array]:
-        vectors, converged = influence.gradients(loss)(params, s.queries), np.ones(1)
+    def found(s: Setting, params: PyTree) -> tuple[np.ndarray, Array | None]:
+        vectors, converged = influence.gradients(loss)(params, s.queries), None
         if inverse is not None:
             vectors, info = inverse(s, params)(vectors)
             converged = info.converged
@@ -186,7 +186,7 @@ def judge(s: Setting, trained: Trained, method: str) -> dict[str, Any]:
     for params in trained.whole:
         values, done = METHODS[method](s, params)
         each.append(values)
-        converged.append(float(np.mean(done)))
+        converged.append(None if done is None else float(np.mean(done)))
     actual = trained.query_losses.mean(axis=0)
     return {
         "lds": [score(trained, values, actual) for values in each],

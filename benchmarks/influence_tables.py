@@ -22,7 +22,7 @@ def lds(results: dict[str, Any]) -> list[str]:
                 unit["method"],
                 md.over_seeds(unit["lds"]),
                 f"{unit['lds_of_mean']:.3f}",
-                f"{min(unit['converged']):.0%}",
+                "-" if None in unit["converged"] else f"{min(unit['converged']):.0%}",
                 f"{unit['seconds']:.1f}",
             ]
             for unit in units
