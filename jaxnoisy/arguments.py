@@ -26,6 +26,16 @@ _MODELS = """models:
   cnn, resnet18, resnet34, resnet50, resnet20, resnet32, preact-resnet18, vgg16:
   images"""
 
+_INFLUENCE = """methods:
+  last-layer: exact, through the last layer, with its features taken as given
+  gauss-newton: through all parameters, by conjugate gradient
+  ekfac: through all parameters, approximately, without iterations"""
+
+_QUERIES = """queries:
+  ids:a,b,c           training examples by their ids
+  take:K              the first K training examples
+  any kind of data    in the classes of the training data"""
+
 _DATA = """data:
   digits              scikit-learn's handwritten digits
   npz:FILE            arrays inputs (n, ...) and labels (n,)
@@ -62,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     _demo(commands)
     _detect(commands)
     _score(commands)
+    _influence(commands)
     _noise(commands)
     return top
 
@@ -133,6 +144,41 @@ def _score(commands: "argparse._SubParsersAction[_Parser]") -> None:
     score.add_argument("--labels", metavar="FILE", help="given labels (n,): .npy, or .npz with labels")
     score.add_argument("--clean-labels", metavar="FILE", help="true labels, where known, to measure the detectors")
     score.add_argument("--out", required=True, type=_path, metavar="DIR", help="folder for the results")
+
+
+def _influence(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    influence = _command(
+        commands,
+        "influence",
+        "find the training examples behind a model's predictions",
+        "jaxnoisy influence --data folder:photos --model photos-audit --queries folder:odd --out why",
+        _DATA,
+        _QUERIES,
+        _INFLUENCE,
+        _MODELS,
+    )
+    influence.add_argument("--data", required=True, metavar="SPEC", help="the training examples, see data")
+    influence.add_argument("--labels", metavar="SPEC", help="other given labels for them, as in detect")
+    influence.add_argument("--queries", required=True, metavar="SPEC", help="the examples to explain, see queries")
+    influence.add_argument(
+        "--model",
+        default="auto",
+        metavar="NAME|DIR",
+        help="train this one, see models; or take the one in the folder of an earlier detect on the same data",
+    )
+    influence.add_argument("--method", default="last-layer", metavar="NAME", help="see methods (default last-layer)")
+    influence.add_argument(
+        "--damping", type=_positive, metavar="D", default=0.01, help="added to the curvature (default 0.01)"
+    )
+    influence.add_argument(
+        "--top", type=_count, metavar="K", default=10, help="examples either way for each query (default 10)"
+    )
+    influence.add_argument("--full", action="store_true", help="also write influence.npy, all influences (n, k)")
+    influence.add_argument("--epochs", type=_count, metavar="E", help="passes over the data (default: the recipe's)")
+    influence.add_argument("--seed", type=_seed, metavar="S", default=0, help="of the training (default 0)")
+    influence.add_argument("--out", type=_path, metavar="DIR", help="folder for the results (default: a new one)")
+    influence.add_argument("--data-dir", metavar="DIR", help="where TFDS keeps its data")
+    influence.add_argument("--skip-broken", action="store_true", help="leave out and list images that cannot be read")
 
 
 def _noise(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnoisy import check, influence
@@ -104,7 +105,7 @@ def explain(
         dataset=data,
         queries=queries,
         query_rows=None if query_rows is None else np.asarray(query_rows),
-        losses=np.asarray(cross_entropy(found.logits, queries.labels)),
+        losses=np.asarray(cross_entropy(jnp.asarray(found.logits), jnp.asarray(queries.labels))),
         predictions=found.logits.argmax(axis=1).astype(np.int32),
         top=influence.Top(*(np.asarray(a) for a in top)),
         solution=found.solution,

@@ -89,4 +89,4 @@ def example_loss(model: Pure) -> Callable[[PyTree, tuple[Array, Array]], Array]:
 
 def on_host(info: SolveInfo) -> SolveInfo:
     """The same as NumPy arrays."""
-    return SolveInfo(*(np.asarray(a) for a in jax.device_get(info)))
+    return jax.tree.map(np.asarray, jax.device_get(info))

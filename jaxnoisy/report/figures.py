@@ -1,4 +1,4 @@
-"""The two charts of the page: where the scores lie, and how examples were learned over time."""
+"""The charts of the pages: where scores and self-influences lie, and how examples were learned over time."""
 
 from typing import NamedTuple
 
@@ -144,3 +144,59 @@ def _quantiles(values: np.ndarray, levels: list[float]) -> np.ndarray:
     some = ~np.isnan(values).all(axis=0)
     out[:, some] = np.nanquantile(values[:, some], levels, axis=0)
     return out
+
+
+def self_influences(values: np.ndarray, agreed: np.ndarray, flips: np.ndarray | None = None) -> Picture | None:
+    """A histogram of self-influence on a logarithmic axis, by whether the model agrees with the given label.
+
+    Values more than eight orders of magnitude below the largest are gathered in the first bar.
+
+    Args:
+        values: (n,) floats.
+        agreed: (n,) bool, examples whose given label the model predicts.
+        flips: (n,) bool, the known wrong labels.
+
+    Returns:
+        The chart, or None where no value is above 0.
+    """
+    high = float(values.max())
+    if not high > 0:
+        return None
+    low = max(float(values[values > 0].min()), 1e-8 * high)
+    edges = np.geomspace(low / 1.01, high * 1.01, _BINS + 1)
+    inside = np.clip(values, edges[0], edges[-1])
+    with chart("self-influence") as drawn:
+        axes = drawn.axes
+        below = np.zeros(_BINS)
+        groups = [("label as predicted", KEPT, agreed), ("predicted otherwise", FLAGGED, ~agreed)]
+        for name, colour, chosen in groups:
+            counts = np.histogram(inside[chosen], edges)[0]
+            if chosen.any():
+                axes.bar(
+                    edges[:-1],
+                    counts,
+                    np.diff(edges),
+                    bottom=below,
+                    align="edge",
+                    color=colour,
+                    edgecolor="white",
+                    linewidth=0.4,
+                    label=name,
+                )
+            below += counts
+        if flips is not None:
+            axes.stairs(np.histogram(inside[flips], edges)[0], edges, color=INK, linewidth=1.2, label="truly wrong")
+        axes.set_xscale("log")
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.set_xlabel("self-influence (log scale)")
+        axes.set_ylabel("examples per bar")
+        axes.margins(x=0.01)
+        legend_above(axes)
+    outside = int((values < edges[0]).sum())
+    return Picture(
+        drawn.svg,
+        f"Histogram of {len(values):,} self-influences, median {np.median(values):.3g}, largest {high:.3g}; the model "
+        f"predicts another label than the given one for {int((~agreed).sum()):,} of the examples.",
+        f"{outside:,} smaller values are counted in the first bar." if outside else "",
+    )

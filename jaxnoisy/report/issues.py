@@ -2,7 +2,6 @@
 
 import csv
 import functools
-import re
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -10,12 +9,8 @@ import numpy as np
 from jaxnoisy import check, files
 from jaxnoisy.detect.detection import ranking
 from jaxnoisy.findings import Findings
+from jaxnoisy.report.cells import cell, text_of
 
-_NEEDS_QUOTES = re.compile(r'[",\r\n]')
-# What a spreadsheet would run as a formula, with any apostrophes already before it.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_GUARDED = re.compile(r"'+[=+\-@\t\r]")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
 _BLOCK = 1 << 16
 
 
@@ -79,12 +74,12 @@ def write_issues(path: files.PathLike, table: Issues) -> None:
 
 
 def _write_rows(file: IO[bytes], table: Issues) -> None:
-    label = functools.cache(_cell)
+    label = functools.cache(cell)
     file.write((",".join(COLUMNS) + "\n").encode())
     for start in range(0, len(table.id), _BLOCK):
         block = (column[start : start + _BLOCK].tolist() for column in table)
         text = "".join(
-            f"{_cell(name)},{label(given)},{label(other)},{score!r},{rank},{'true' if flagged else 'false'}\n"
+            f"{cell(name)},{label(given)},{label(other)},{score!r},{rank},{'true' if flagged else 'false'}\n"
             for name, given, other, score, rank, flagged in zip(*block)
         )
         file.write(text.encode("utf-8", "backslashreplace"))
@@ -120,14 +115,7 @@ def read_issues(path: files.PathLike) -> Issues:
 def _parsed(row: list[str]) -> tuple[str, str, str, float, int, bool]:
     if len(row) != len(COLUMNS):
         raise ValueError(f"it has {len(row)} cells, expected {len(COLUMNS)}")
-    name, given, suggested = (cell[1:] if _GUARDED.match(cell) else cell for cell in row[:3])
+    name, given, suggested = map(text_of, row[:3])
     if row[5] not in ("true", "false"):
         raise ValueError(f"flagged must be true or false, but is {row[5]!r}")
     return name, given, suggested, float(row[3]), int(row[4]), row[5] == "true"
-
-
-def _cell(text: str) -> str:
-    # The csv module leaves a lone carriage return unquoted under "\n" line ends before Python 3.13.
-    if _FORMULA.match(text) and not _NUMBER.match(text):
-        text = "'" + text
-    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text

@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from jaxnoisy.findings import Findings
 from jaxnoisy.report import text
 from jaxnoisy.report.agreement import agreement
 from jaxnoisy.report.canvas import FLAGGED, INK, KEPT
 from jaxnoisy.report.classes import LISTED, class_rates, confusion_matrix, largest_confusions
-from jaxnoisy.report.figures import Picture, score_distribution, trajectories
+from jaxnoisy.report.figures import score_distribution, trajectories
 from jaxnoisy.report.gallery import cards
 from jaxnoisy.report.table import comparison
+from jaxnoisy.report.templates import markup, template
 
 _SKIPPED = 50
 _AT_ONCE = 24
@@ -50,21 +49,7 @@ def render_page(findings: Findings, summary: Mapping[str, Any], suggested: np.nd
     matrix = confusion_matrix(findings, suggested)
     rates = class_rates(findings)
     examples = np.bincount(findings.labels, minlength=len(matrix))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxnoisy.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "count": text.count,
-        "percent": text.percent,
-        "number": text.number,
-        "seconds": text.seconds,
-        "shown": text.shown,
-    }
-    return environment.get_template("page.html.j2").render(
+    return template("page.html.j2").render(
         summary=summary,
         title=text.shown(summary["data"]["name"] or "Label report"),
         names=[text.shown(name) for name in findings.class_names],
@@ -72,8 +57,8 @@ def render_page(findings: Findings, summary: Mapping[str, Any], suggested: np.nd
         cards=cards(findings, suggested),
         at_once=_AT_ONCE,
         comparison=comparison(summary),
-        distribution=_markup(score_distribution(scores, flagged, primary.threshold, findings.flips)),
-        trajectories=_markup(trajectories(findings.trace, flagged)),
+        distribution=markup(score_distribution(scores, flagged, primary.threshold, findings.flips)),
+        trajectories=markup(trajectories(findings.trace, flagged)),
         matrix=_shaded(matrix) if len(matrix) <= LISTED else None,
         confusions=largest_confusions(matrix, examples),
         rates=rates,
@@ -83,11 +68,6 @@ def render_page(findings: Findings, summary: Mapping[str, Any], suggested: np.nd
         skipped=[text.shown(line, limit=300) for line in summary["data"]["skipped"][:_SKIPPED]],
         colours={"flagged": FLAGGED, "kept": KEPT},
     )
-
-
-def _markup(picture: Picture | None) -> Picture | None:
-    # The one place where text is declared safe: charts hold no text from the data.
-    return None if picture is None else picture._replace(svg=Markup(picture.svg))
 
 
 def _shaded(matrix: np.ndarray) -> list[list[Shade]]:

@@ -38,7 +38,7 @@ class Strip(NamedTuple):
     told: list[str]
 
 
-def feature_strips(dataset: Dataset, rows: np.ndarray) -> list[Strip]:
+def feature_strips(dataset: Dataset, rows: np.ndarray, *, like: Dataset | None = None) -> list[Strip]:
     """Draw the features at ``rows`` as distances from their means, in standard deviations, cut off at 3.
 
     Of more than 48 features, each example shows its own 48 most deviating ones.
@@ -46,8 +46,10 @@ def feature_strips(dataset: Dataset, rows: np.ndarray) -> list[Strip]:
     Args:
         dataset: of (n, d) features; mean and deviation are taken over at most 20,000 rows, always the same ones.
         rows: (k,) indices.
+        like: the data set whose mean and deviation are taken, by default the same.
     """
-    seen = np.asarray(dataset.inputs[sample(np.arange(len(dataset)), _LOOKED_AT)], np.float64)
+    whole = like or dataset
+    seen = np.asarray(whole.inputs[sample(np.arange(len(whole)), _LOOKED_AT)], np.float64)
     mean, deviation = seen.mean(axis=0), seen.std(axis=0)
     return [_strip(np.asarray(dataset.inputs[row], np.float64), mean, deviation) for row in rows]
 

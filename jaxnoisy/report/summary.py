@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 import jaxnoisy
+from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.findings import Findings
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
@@ -34,11 +35,11 @@ def summarize(findings: Findings) -> dict[str, Any]:
 
     Cost: where the truth is known, a sort of n per method.
     """
-    settings = _plain(findings.settings)
+    settings = plain_settings(findings.settings)
     return {
         "data": _data(findings),
         "settings": settings,
-        "seeds": _seeds(settings),
+        "seeds": seeds(settings),
         "versions": versions(),
         "device": device(),
         "timings": {str(stage): float(seconds) for stage, seconds in findings.timings.items()},
@@ -74,37 +75,48 @@ def device() -> dict[str, Any]:
     return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
 
 
+def describe_data(data: Dataset) -> dict[str, Any]:
+    """Name, size and kind of a data set, and what was left out of it."""
+    return {
+        "name": data.name,
+        "examples": len(data),
+        "classes": data.num_classes,
+        "inputs": "images" if data.is_images else "features",
+        "shape": list(data.inputs.shape[1:]),
+        "skipped": list(data.skipped),
+    }
+
+
 def _data(findings: Findings) -> dict[str, Any]:
     data, trace = findings.dataset, findings.trace
+    nothing: dict[str, Any] = {"name": None, "inputs": None, "shape": None, "skipped": []}
     return {
-        "name": data.name if data else None,
+        **(nothing if data is None else describe_data(data)),
         "examples": len(findings),
         "classes": len(findings.class_names),
-        "inputs": None if data is None else "images" if data.is_images else "features",
-        "shape": None if data is None else list(data.inputs.shape[1:]),
-        "skipped": list(data.skipped) if data else [],
         "epochs": trace.epochs,
         "mode": trace.mode,
         "fingerprint": trace.fingerprint,
     }
 
 
-def _seeds(settings: Any, prefix: str = "") -> dict[str, Any]:
+def seeds(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Those of the settings whose name contains "seed"."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
         if "seed" in name.lower():
             found[prefix + name] = value
         elif isinstance(value, dict):
-            found |= _seeds(value, f"{prefix}{name}.")
+            found |= seeds(value, f"{prefix}{name}.")
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain_settings(value: Any) -> Any:
     """Settings as JSON can say them; a path or another object stands as its text rather than spoil a finished run."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain_settings(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain_settings(v) for v in value]
     if hasattr(value, "tolist"):
         return value.tolist()
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -26,7 +26,7 @@ class Thumbnail(NamedTuple):
     crisp: bool
 
 
-def thumbnails(dataset: Dataset, rows: np.ndarray) -> list[Thumbnail]:
+def thumbnails(dataset: Dataset, rows: np.ndarray, *, like: Dataset | None = None) -> list[Thumbnail]:
     """Draw the images at ``rows``.
 
     One channel is gray and three are colours; of any other number, the first three (or the first of two) are shown.
@@ -36,10 +36,11 @@ def thumbnails(dataset: Dataset, rows: np.ndarray) -> list[Thumbnail]:
     Args:
         dataset: of (n, height, width, channels) images.
         rows: (k,) indices.
+        like: the data set whose scale is taken, by default the same.
 
     Cost: reads k images, and up to 256 more to find the scale of floats.
     """
-    low, high = (0.0, 255.0) if dataset.inputs.dtype == np.uint8 else display_range(dataset.inputs)
+    low, high = (0.0, 255.0) if dataset.inputs.dtype == np.uint8 else display_range((like or dataset).inputs)
     return [_thumbnail(_bytes(np.asarray(dataset.inputs[row]), low, high)) for row in rows]
 
 

@@ -105,7 +105,7 @@ def restore_part(folder: files.PathLike, like: dict[str, PyTree]) -> tuple[dict[
     """
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), _without_keys(like))
-    options = ocp.CheckpointManagerOptions(create=False, read_only=True)
+    options = ocp.CheckpointManagerOptions(create=False)
     with ocp.CheckpointManager(Path(os.path.abspath(folder)), options=options) as manager:
         step = manager.latest_step()
         if step is None:

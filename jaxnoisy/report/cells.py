@@ -1,0 +1,27 @@
+"""Text in the cells of a CSV file, safe in spreadsheets, and back."""
+
+import re
+
+_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+# What a spreadsheet would run as a formula, with any apostrophes already before it.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
+
+
+def cell(text: str) -> str:
+    """Text as a cell; what a spreadsheet would run as a formula gets one apostrophe in front.
+
+    Example:
+        >>> cell("a,b"), cell("=1+1"), cell("-1.5")
+        ('"a,b"', "'=1+1", '-1.5')
+    """
+    # The csv module leaves a lone carriage return unquoted under "\n" line ends before Python 3.13.
+    if _FORMULA.match(text) and not _NUMBER.match(text):
+        text = "'" + text
+    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
+
+
+def text_of(cell: str) -> str:
+    """The text of a cell, after a CSV reader has taken its quotes off."""
+    return cell[1:] if _GUARDED.match(cell) else cell
