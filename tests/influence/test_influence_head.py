@@ -47,14 +47,18 @@ def exact(train, queries, **size):
 
 @pytest.fixture(scope="module")
 def general():
-    """Influences by the general way."""
+    """Influences by the general way, as one program."""
+
+    @jax.jit
+    def run(params, train, queries):
+        inverse = curvature.factorised(curvature.hessian(loss)(params, train), params, damping=DAMPING)
+        solved, _ = inverse(influence.gradients(loss)(params, queries))
+        rows = influence.pairwise(loss)(params, train, solved)
+        return influence.matrix(rows), influence.self_influence(loss)(params, train, inverse)[0]
+
     with jax.enable_x64(True):
         (x, _, y), (qx, _, qy), kernel = made_up()
-        params = jnp.asarray(kernel)
-        inverse = curvature.factorised(curvature.hessian(loss)(params, (x, y)), params, damping=DAMPING)
-        solved, _ = inverse(influence.gradients(loss)(params, (qx, qy)))
-        matrix = influence.matrix(influence.pairwise(loss)(params, (x, y), solved))
-        return matrix, influence.self_influence(loss)(params, (x, y), inverse)[0]
+        return run(kernel, (x, y), (qx, qy))
 
 
 @pytest.mark.usefixtures("float64")
