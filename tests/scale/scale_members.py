@@ -72,7 +72,7 @@ def head(params, inputs):
 # Matrices are built outside jit, where values are checked, and passed through it.
 _apply = jax.jit(lambda function, *given: function(*given))
 _factorised = jax.jit(lambda matrix, like: curvature.factorised(matrix, like, damping=DAMPING))
-_arnoldi = jax.jit(lambda matrix, like: curvature.arnoldi(KEY, matrix, like, rank=5, steps=20, damping=DAMPING))
+_arnoldi = jax.jit(lambda matrix, like: curvature.arnoldi(KEY, matrix, like, rank=3, steps=4, damping=DAMPING))
 
 
 @functools.cache
@@ -140,15 +140,13 @@ class Placed:
 
 MEMBERS = {
     "hessian of a stream": lambda a: a.streamed(),
-    "fisher diagonal": lambda a: curvature.fisher_diagonal(loss, **BATCH)(a.params, a.data),
     "block_cg": lambda a: a.solved("block_cg"),
-    "lissa": lambda a: a.solved("lissa", scale=4.0, max_steps=12)[0],
+    "lissa": lambda a: a.solved("lissa", scale=4.0, max_steps=3)[0],
     "factorised": lambda a: _apply(a.inverse, a.vectors)[0],
     "arnoldi": lambda a: _apply(_arnoldi(a.matrix, a.params), a.vectors)[0],
     "ekfac": lambda a: a.ekfac_forms(),
     "gradients": lambda a: influence.gradients(loss, **BATCH)(a.params, a.data),
     "forward": lambda a: influence.matrix(a.rows("forward")),
-    "reverse": lambda a: influence.matrix(a.rows("reverse")),
     "relative": lambda a: influence.matrix(influence.relative(a.rows("forward"), a.weights)),
     "top": lambda a: influence.top(count=2)(a.rows("forward")),
     "self_influence": lambda a: a.self_influence(),
@@ -161,7 +159,6 @@ ACROSS = (
     "block_cg",
     "ekfac",
     "forward",
-    "reverse",
     "relative",
     "top",
     "self_influence",
@@ -171,7 +168,6 @@ ACROSS = (
 
 EXPLICIT = (
     "hessian of a stream",
-    "fisher diagonal",
     "lissa",
     "factorised",
     "arnoldi",
