@@ -84,7 +84,7 @@ def pairwise(loss: Loss, *, mode: str = "auto", batch_size: int = 256, memory: i
         some = inputs.checked(loss, params, train, frozen)
         k = tree.block_size(vectors, params, name="vectors")
         tree.real_parameters(vectors, name="vectors")
-        vectors = jax.tree.map(jnp.asarray, vectors)
+        vectors = jax.tree.map(lambda v, p: jnp.asarray(v).astype(jnp.promote_types(v.dtype, p.dtype)), vectors, params)
         ways = {"forward": Forward(loss, memory), "reverse": Reverse(loss)}
         chosen = cheaper(ways, params, frozen, vectors, some) if mode == "auto" else mode
         of = jax.tree_util.Partial(ways[chosen], params, frozen, vectors)
@@ -110,7 +110,8 @@ class Reverse:
 
     def __call__(self, params: PyTree, frozen: PyTree, vectors: Block, batch: PyTree) -> Array:
         """(b, k)."""
-        return -tree.gram(PerExample(self.loss)(params, frozen, batch), vectors)
+        gradients = PerExample(self.loss)(params, frozen, batch)
+        return -tree.gram(jax.tree.map(lambda g, v: g.astype(v.dtype), gradients, vectors), vectors)
 
 
 @dataclasses.dataclass(frozen=True)

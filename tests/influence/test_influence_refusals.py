@@ -131,6 +131,19 @@ def test_more_queries_than_examples_and_parameters_are_fine():
     np.testing.assert_allclose(found, -gradients.sum(axis=1, keepdims=True).repeat(40, axis=1), rtol=1e-4)
 
 
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+@pytest.mark.parametrize(
+    ("of_params", "of_vectors"), [("float32", "float64"), ("float64", "float32"), ("bfloat16",) * 2]
+)
+def test_precisions_may_differ(mode, of_params, of_vectors):
+    with jax.enable_x64(True):
+        w, v = jnp.array([1.0, 2.0], of_params), jnp.array([[1.0, 0.5]], of_vectors)
+        x = np.array([[1.0, 0.0], [2.0, 4.0]], of_params if of_params != "bfloat16" else np.float32)
+        rows = influence.pairwise(lambda w, x: 0.5 * (x @ w) ** 2, mode=mode)(w, x, v)
+        assert influence.matrix(rows).dtype == rows.dtype
+        np.testing.assert_array_equal(influence.top(count=2)(rows).smallest, [[-40.0, -1.0]])
+
+
 def test_a_gradient_that_overflows_has_a_status_and_is_left_out():
     """The data are finite, the gradient of one example is not."""
 
@@ -145,3 +158,23 @@ def test_a_gradient_that_overflows_has_a_status_and_is_left_out():
     found = influence.top(count=3)(rows)
     assert found.undefined.tolist() == [1] or np.isinf(found.smallest[0, 0])
     assert found.largest_at[0, 0] in (0, 2)
+
+
+@pytest.mark.parametrize("solver", [curvature.cg, curvature.block_cg, curvature.cholesky])
+def test_a_singular_system_without_damping_has_a_status_for_every_example(solver):
+    """The loss is flat to second order along a parameter that the gradients do have a part of."""
+
+    def loss(w, x):
+        return 0.5 * (w[0] * x) ** 2 + w[1] * x
+
+    w, x = jnp.array([1.0, 0.0]), jnp.array([1.0, 2.0, 3.0])
+    matrix, scores = curvature.hessian(loss)(w, x), influence.self_influence(loss, batch_size=3)
+    _, info = scores(w, x, jax.tree_util.Partial(solver(), matrix))
+    assert info.status.tolist() == [Status.NEGATIVE_CURVATURE] * 3
+    assert "damping" in curvature.describe(info)
+    found, info = scores(w, x, jax.tree_util.Partial(solver(damping=0.5), matrix))
+    assert info.converged.all()
+    a = np.asarray(x)
+    np.testing.assert_allclose(found.values, a**4 / (np.mean(a**2) + 0.5) + a**2 / 0.5, rtol=1e-4)
+    with pytest.raises(ValueError, match="damping"):
+        solver(damping=-0.5)
