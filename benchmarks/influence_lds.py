@@ -47,7 +47,7 @@ def features(params: PyTree, x: Array) -> Array:
 
 
 def logits(params: PyTree, x: Array) -> Array:
-    return features(params, x) @ params["head"][:-1] + params["head"][-1]
+    return features(params, x) @ params["out"] + params["bias"]
 
 
 def output_loss(z: Array, y: Array) -> Array:
@@ -62,7 +62,7 @@ def fit(s: Setting, weights: Array, key: Array) -> PyTree:
     """Train by Adam on all examples at once; those of weight 0 are left out."""
     (x, y), d = s.train, s.train[0].shape[1]
     inner, outer = jax.random.split(key)
-    params = {"head": jax.random.normal(outer, ((s.hidden or d) + 1, 10)) * (0.3 if s.hidden else 0)}
+    params = {"out": jax.random.normal(outer, (s.hidden or d, 10)) * (0.3 if s.hidden else 0), "bias": jnp.zeros(10)}
     if s.hidden:
         params |= {"in": jax.random.normal(inner, (d, s.hidden)) / d**0.5, "shift": jnp.zeros(s.hidden)}
     tx = optax.adam(optax.cosine_decay_schedule(0.02, s.steps))
