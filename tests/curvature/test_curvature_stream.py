@@ -96,6 +96,10 @@ def test_a_product_refuses_a_stream_that_changes():
     matrix(v)
     with pytest.raises(ValueError, match="switch augmentation"):
         matrix(v)
+    with pytest.raises(ValueError, match="other data on a later pass"):
+        curvature.cg(damping=1.0)(
+            curvature.hessian(p.loss)(p.params, Stream(augmented)), jax.tree.map(lambda a: a[None], v)
+        )
 
 
 def test_what_cannot_be_read_twice_is_refused():
