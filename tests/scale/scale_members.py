@@ -76,8 +76,8 @@ _arnoldi = jax.jit(lambda matrix, like: curvature.arnoldi(KEY, matrix, like, ran
 
 
 @functools.cache
-def _solver(method, **more):
-    solve = getattr(curvature, method)(damping=DAMPING, tolerance=1e-6, **more)
+def _solver(method):
+    solve = getattr(curvature, method)(damping=DAMPING, tolerance=1e-6)
     return jax.jit(lambda matrix, vectors: solve(matrix, vectors))
 
 
@@ -104,8 +104,8 @@ class Placed:
     def inverse(self):
         return _factorised(self.matrix, self.params)
 
-    def solved(self, method, **more):
-        x, info = _solver(method, **more)(self.matrix, self.vectors)
+    def solved(self, method):
+        x, info = _solver(method)(self.matrix, self.vectors)
         return x, info.converged
 
     @functools.cached_property
@@ -141,7 +141,6 @@ class Placed:
 MEMBERS = {
     "hessian of a stream": lambda a: a.streamed(),
     "block_cg": lambda a: a.solved("block_cg"),
-    "lissa": lambda a: a.solved("lissa", scale=4.0, max_steps=3)[0],
     "factorised": lambda a: _apply(a.inverse, a.vectors)[0],
     "arnoldi": lambda a: _apply(_arnoldi(a.matrix, a.params), a.vectors)[0],
     "ekfac": lambda a: a.ekfac_forms(),
@@ -168,7 +167,6 @@ ACROSS = (
 
 EXPLICIT = (
     "hessian of a stream",
-    "lissa",
     "factorised",
     "arnoldi",
     "gradients",

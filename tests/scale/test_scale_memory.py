@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxnoisy import curvature, influence
-from jaxnoisy.curvature import Stream, last_layer
+from jaxnoisy.curvature import last_layer
 
 N, D, C, BLOCK = 1024, 256, 3, 64
 """Features of N examples take 1 MiB."""
@@ -60,15 +60,6 @@ def _self_influence(data):
     return scores(KERNEL, (data.features, data.labels), inverse)[0].values
 
 
-def _stream(data):
-    def batches():
-        for first in range(0, len(data.labels), BLOCK):
-            rows = slice(first, first + BLOCK)
-            yield data.features[rows], data.labels[rows]
-
-    return curvature.hessian(loss)(KERNEL, Stream(batches))(KERNEL)
-
-
 def _head(data):
     given = data.features, data.logits
     factor = last_layer.factorise(*given, damping=1.0, bias=False, block_size=BLOCK)
@@ -81,7 +72,6 @@ WAYS = {
     "forward": functools.partial(_top, "forward"),
     "reverse": functools.partial(_top, "reverse"),
     "self_influence": _self_influence,
-    "stream": _stream,
     "head": _head,
 }
 
