@@ -1,6 +1,7 @@
 """The network's outputs for all examples, computed and kept block by block."""
 
 import functools
+import os
 import tempfile
 from collections.abc import Callable
 
@@ -22,6 +23,7 @@ def outputs(
     Large ones lie in a temporary file that has no name and goes with the array, so that memory does not grow with n.
 
     Raises:
+        OSError: no room for that file.
         FloatingPointError: values that are not finite, which a model has after training diverged.
     """
     n, block = len(inputs), min(BLOCK, len(inputs))
@@ -50,6 +52,9 @@ def _room(n: int, width: int) -> np.ndarray:
     if 4 * n * width <= IN_MEMORY:
         return np.empty((n, width), np.float32)
     with tempfile.TemporaryFile(prefix="jaxnoisy-") as file:
+        if hasattr(os, "posix_fallocate"):
+            # A disk that fills up is an error here; while the mapped file is written to, it would kill the process.
+            os.posix_fallocate(file.fileno(), 0, 4 * n * width)
         return np.memmap(file, np.float32, "w+", shape=(n, width))
 
 

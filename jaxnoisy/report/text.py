@@ -36,7 +36,7 @@ def number(value: float | None) -> str:
     """Three significant digits; a dash where there is no value."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:#.3g}".removesuffix(".")
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e7 else f"{value:#.3g}".removesuffix(".")
 
 
 def seconds(value: float) -> str:

@@ -71,11 +71,12 @@ def test_shown_text_is_printable_and_short():
 
 
 def test_numbers_read_well():
-    assert [number(v) for v in (0.0, 1.5, 99.96, 123.4, 12345.6, 1e-9, -2.0, float("nan"), None)] == [
+    assert [number(v) for v in (0.0, 1.5, 99.96, 123.4, 999.6, 12345.6, 1e-9, -2.0, float("nan"), None)] == [
         "0.00",
         "1.50",
         "100",
         "123",
+        "1,000",
         "12,346",
         "1.00e-09",
         "-2.00",
