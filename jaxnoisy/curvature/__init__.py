@@ -8,6 +8,7 @@ from jaxnoisy.curvature.cholesky import Factorised, cholesky, dense, factorised
 from jaxnoisy.curvature.diagonal import diagonal_estimate, fisher_diagonal
 from jaxnoisy.curvature.ekfac import ekfac
 from jaxnoisy.curvature.ekfac_forms import ekfac_inverse_norms, ekfac_quadratic_forms
+from jaxnoisy.curvature.gauss_newton_rows import gauss_newton_rows
 from jaxnoisy.curvature.kronecker import Ekfac, EkfacInfo
 from jaxnoisy.curvature.lanczos import spectral_bound
 from jaxnoisy.curvature.lissa import lissa
@@ -47,6 +48,7 @@ __all__ = [
     "fisher_diagonal",
     "from_function",
     "gauss_newton",
+    "gauss_newton_rows",
     "hessian",
     "jacobi",
     "last_layer",
