@@ -59,7 +59,7 @@ def operations(n: int, d: int, c: int, k: int) -> float:
     size, m = d + 1, (c - 1) * (d + 1)
     panels = sum(end * (end - start) for start, end in symmetric_products.edges(size))
     sums = 3 * n * c * (c - 1) * panels  # the Hessian and two forms
-    return sums + m**3 * (1 / 3 + 1 + 1) + 6 * k * m**2 + 2 * n * k * c * size
+    return sums + m**3 * (1 / 3 + 2 / 3 + 1) + 6 * k * m**2 + 2 * n * k * c * size
 
 
 def products(n: int, d: int, c: int, k: int) -> dict[str, Any]:

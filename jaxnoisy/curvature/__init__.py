@@ -17,6 +17,7 @@ from jaxnoisy.curvature.parts import Parts, parts
 from jaxnoisy.curvature.preconditioners import jacobi, nystrom
 from jaxnoisy.curvature.products import fisher, gauss_newton, hessian
 from jaxnoisy.curvature.solution import Inverse, SolveInfo, Solver, Status, describe, one
+from jaxnoisy.curvature.stepwise import stepwise
 from jaxnoisy.curvature.stochastic_lissa import stochastic_lissa
 from jaxnoisy.curvature.stream import Stream
 
@@ -57,5 +58,6 @@ __all__ = [
     "one",
     "parts",
     "spectral_bound",
+    "stepwise",
     "stochastic_lissa",
 ]

@@ -28,8 +28,8 @@ def contrasts(c: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=16)
 def pairs(m: int) -> tuple[np.ndarray, np.ndarray]:
-    """All s <= t below m, in row-major order: two arrays of m (m + 1) / 2."""
-    first, second = np.triu_indices(m)
+    """All s <= t below m, by t and then by s: two arrays of m (m + 1) / 2."""
+    second, first = np.tril_indices(m)
     return first.astype(np.int32), second.astype(np.int32)
 
 

@@ -9,7 +9,7 @@ Nothing here is of n x p numbers. On the contrasts of the classes (:mod:`jaxnois
 regular and has m = (c - 1) D rows; on the part common to all classes it is 0, and only the damping is inverted. A
 quadratic form g_i^T (H + damping I)^-k g_i is the sum of r_s r_t h^T S_st h over c (c - 1) / 2 pairs of contrasts, with
 S the inverse or its square: n c^2 D^2 / 1.8 operations in large matrix products, where solving for each gradient would
-take 2 n c^2 D^2. In all, with n c^2 D^2 / 1.8 for the Hessian and about 7 m^3 / 3 for factor, inverse and square, the
+take 2 n c^2 D^2. In all, with n c^2 D^2 / 1.8 for the Hessian and about 8 m^3 / 3 for factor, inverse and square, the
 cost is linear in n, and memory beside the features is 4 m^2 numbers whatever n is.
 
 Numbers are in the features' precision, float32 at least. The error in float32 grows with the condition
@@ -180,7 +180,7 @@ def solve(factor: HeadFactor, rhs: Array, *, tolerance: float = 1e-5) -> tuple[A
 
 
 def invert(factor: HeadFactor) -> HeadInverse:
-    """The inverse itself, which the forms of all examples are made of. Time: m^3 operations; memory: 3 m^2."""
+    """The inverse itself, which the forms of all examples are made of. Time: 4 m^3 / 3 operations; memory: 3 m^2."""
     matrix = head_algebra.inverse(factor.lower)
     return HeadInverse(matrix, factor.damping, factor.like)
 
