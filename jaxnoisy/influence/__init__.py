@@ -2,6 +2,8 @@
 
 from jaxnoisy.influence import head
 from jaxnoisy.influence.gradients import gradients, scalar_gradients
+from jaxnoisy.influence.overfitting import OverfittingInfo, head_overfitting, overfitting
+from jaxnoisy.influence.overfitting_scores import OverfittingScores, overfitting_scores
 from jaxnoisy.influence.pairwise import pairwise
 from jaxnoisy.influence.per_class import PerClass, per_class
 from jaxnoisy.influence.rows import Rows, from_matrix, matrix, relative
@@ -10,6 +12,8 @@ from jaxnoisy.influence.to_npy import to_npy
 from jaxnoisy.influence.top import Top, top
 
 __all__ = [
+    "OverfittingInfo",
+    "OverfittingScores",
     "PerClass",
     "Rows",
     "SelfInfluence",
@@ -17,7 +21,10 @@ __all__ = [
     "from_matrix",
     "gradients",
     "head",
+    "head_overfitting",
     "matrix",
+    "overfitting",
+    "overfitting_scores",
     "pairwise",
     "parameter_influence",
     "per_class",
