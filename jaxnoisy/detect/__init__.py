@@ -8,6 +8,7 @@ from jaxnoisy.detect.data_map import confidence, variability
 from jaxnoisy.detect.detection import Detection, Detector, ranking
 from jaxnoisy.detect.el2n import el2n
 from jaxnoisy.detect.forgetting import forgetting
+from jaxnoisy.detect.influential_rank import InfluentialRankInfo, influential_rank
 from jaxnoisy.detect.label_quality import label_quality
 from jaxnoisy.detect.margin_mixture import margin_mixture
 from jaxnoisy.detect.methods import MIN_EPOCHS, NEEDS_PROBABILITIES, TRACE_METHODS, methods_for
@@ -23,6 +24,7 @@ __all__ = [
     "ConfidentInfo",
     "Detection",
     "Detector",
+    "InfluentialRankInfo",
     "aum",
     "aum_threshold",
     "class_thresholds",
@@ -32,6 +34,7 @@ __all__ = [
     "estimated_joint",
     "estimated_noise_rate",
     "forgetting",
+    "influential_rank",
     "label_issues",
     "label_quality",
     "margin_mixture",
