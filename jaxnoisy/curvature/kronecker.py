@@ -176,9 +176,20 @@ class Ekfac:
         return jax.tree_util.Partial(_solve, self, jnp.asarray(limit.damping), jnp.asarray(limit.tolerance))
 
     def preconditioner(self, damping: float = 0.0) -> Preconditioner:
-        """The same inverse as a function of one vector, for :func:`cg` and :func:`block_cg` at this damping.
+        """The same inverse as a function of one vector, for :func:`cg` and :func:`block_cg`.
 
         Where an eigenvalue and the damping are both 0, nothing is divided, so that it is always positive definite.
+
+        It mends what differs between layers and between the directions of their inputs and outputs. Where the matrix
+        has no curvature in most directions, because examples times outputs are fewer than parameters, E has some in
+        them all the same; dividing by it at the small damping of the system then costs more steps than it saves. Take
+        a larger damping here than in the system (the solution does not depend on it), or :func:`nystrom`.
+
+        Args:
+            damping: >= 0, that of the system or more.
+
+        Raises:
+            ValueError: damping out of range.
         """
         return jax.tree_util.Partial(_divided, self, jnp.asarray(krylov.nonnegative(damping, name="damping")))
 
