@@ -2,6 +2,7 @@
 
 import argparse
 import concurrent.futures
+import importlib
 import importlib.metadata
 import importlib.util
 import multiprocessing
@@ -23,7 +24,10 @@ from jaxnoisy import files
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "cleanlab", "torch", "aum")
+PACKAGES = (
+    *("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "cleanlab", "torch", "aum"),
+    *("pyDVL", "dattri", "kronfluence", "curvlinops-for-pytorch"),
+)
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
@@ -153,11 +157,20 @@ def _cpu() -> str:
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def in_own_process(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def in_own_process(work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Run ``work``, a function of a module, in a fresh interpreter, so that no memory or thread pool is shared."""
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
         return pool.submit(work, *args, **kwargs).result()
+
+
+def call(module: str, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    """Run function ``name`` of a benchmark's module in a fresh interpreter, where alone the module is imported."""
+    return in_own_process(_in_module, module, name, *args, **kwargs)
+
+
+def _in_module(module: str, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    return getattr(importlib.import_module(module), name)(*args, **kwargs)
 
 
 def interleaved(variants: dict[str, Callable[[], Any]], *, rounds: int, warmup: int = 2) -> dict[str, list[float]]:

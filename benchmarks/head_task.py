@@ -104,9 +104,10 @@ def save(folder: Path, method: str, **found: np.ndarray) -> None:
 def errors(folder: Path, method: str) -> dict[str, Any]:
     """How far what a method found is from the reference, for each of :data:`QUANTITIES` that it gives.
 
-    Norms and forms: relative error of each example, the worst and the median. Pairwise: ||x - reference|| / ||reference||
-    of each query, the worst and the median, as single entries pass through 0. And the rank correlation over examples,
-    for pairwise the lowest over queries. Compared are the examples that both have, from the first on.
+    Norms and forms: relative error of each example, the worst and the median. Pairwise: the length of the error of
+    each query over that of the reference, the worst and the median, as single entries pass through 0. And the rank
+    correlation over examples, for pairwise the lowest over queries. Compared are the examples that both have, from the
+    first on.
     """
     found = {}
     for name in QUANTITIES:

@@ -30,14 +30,13 @@ def solve(folder: Path, *, together: int) -> dict[str, Any]:
         gradients = jax.jit(jax.vmap(jax.grad(_loss), in_axes=(None, 0)))
         inverse = jax.jit(curvature.block_cg(damping=head_task.DAMPING, tolerance=TOLERANCE, max_steps=100))
         queries = task["query_features"], task["query_labels"]
-        residuals, statuses, steps, worst = [], [], [], None
+        residuals, statuses, steps, worst = [], [], [], ()
         for i in range(0, len(queries[0]), together):
             rhs = gradients(params, tuple(jnp.asarray(a[i : i + together]) for a in queries))
             x, info = inverse(matrix, rhs)
             left = np.asarray(info.residual)
             if not residuals or left.max() > np.concatenate(residuals).max():
-                pick = lambda block, at=int(left.argmax()): jax.tree.map(lambda a: np.asarray(a[at]), block)  # noqa: E731
-                worst = pick(rhs), pick(x)
+                worst = tuple(_one(block, int(left.argmax())) for block in (rhs, x))
             residuals.append(left)
             statuses += np.asarray(info.converged).tolist()
             steps.append(int(info.steps))
@@ -53,6 +52,10 @@ def solve(folder: Path, *, together: int) -> dict[str, Any]:
         "worst_residual": _residual(task, *worst),
         **peak.bytes,
     }
+
+
+def _one(block: PyTree, at: int) -> PyTree:
+    return jax.tree.map(lambda a: np.asarray(a[at]), block)
 
 
 def _logits(params: PyTree, x: Array) -> Array:

@@ -5,8 +5,8 @@ more examples and queries; "growth" reads features from disk for more and more e
 a dense matrix, by conjugate gradient. Errors are against a float64 reference, for all examples of the first part and
 for the first thousand of "larger".
 
-Methods that are not installed are left out with a message: pip install -e '.[bench]', and pyDVL, which asks for an older
-NumPy than it needs, by pip install --no-deps pyDVL==0.10.0.
+Methods that are not installed are left out with a message. They come with `pip install -e '.[bench]'`, but pyDVL, which
+asks for an older NumPy than it needs, with `pip install --no-deps pyDVL==0.10.0`.
 """
 
 import importlib.util
@@ -18,6 +18,8 @@ from typing import Any
 import common
 import head_task
 
+from jaxnoisy import files
+
 METHODS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
     "jaxnoisy": ("head_jax", None, {}),
     "PyTorch, by hand": ("peers_torch", "torch", {"way": "by hand"}),
@@ -28,7 +30,7 @@ METHODS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
 }
 """Name -> (module with ``exact``, the package that it needs, further arguments)."""
 
-ONCE = ("dattri",)  # too slow to repeat
+ONCE = ("PyTorch, autograd", "pyDVL", "dattri")  # too slow to repeat
 
 
 def main() -> None:
@@ -62,11 +64,13 @@ def main() -> None:
             _larger(results, work, sizes["larger"])
         if "growth" in args.parts:
             for n in sizes["growth"]:
-                shape = sizes["exact"] | {"n": n}
+                shape = sizes["exact"] | {"n": n, "queries": 10}  # fewer results, which are held
                 results.measure(lambda shape=shape: _mapped(work, shape), part="growth", n=n)
         if "wide" in args.parts:
             shape = sizes["wide"]
-            results.measure(lambda: _call("head_wide", "solve", work.folder(steps=20, **shape)), part="wide")
+            results.measure(
+                lambda: common.call("head_wide", "solve", work.folder(steps=20, **shape), together=25), part="wide"
+            )
 
 
 class _Tasks:
@@ -109,25 +113,26 @@ def _installed(name: str, package: str | None) -> bool:
 def _method(folder: Path, name: str) -> dict[str, Any]:
     module, _, more = METHODS[name]
     _reference(folder)
-    return {**_call(module, "exact", folder, **more), "errors": head_task.errors(folder, name)}
+    return {**common.call(module, "exact", folder, **more), "errors": head_task.errors(folder, name)}
 
 
 def _reference(folder: Path, **options: Any) -> dict[str, Any]:
     """The reference into the folder, unless it is there."""
-    if (folder / "reference-pairwise.npy").exists():
-        return {}
-    return _call("peers_reference", "exact", folder, **options)
+    kept = folder / "reference.json"
+    if not kept.exists():
+        files.write_json(kept, common.call("peers_reference", "exact", folder, **options))
+    return files.read_json(kept)
 
 
 def _products(shape: dict[str, int]) -> dict[str, Any]:
-    return _call("head_jax", "products", shape["n"], shape["d"], shape["c"], shape["queries"])
+    return common.call("head_jax", "products", shape["n"], shape["d"], shape["c"], shape["queries"])
 
 
 def _larger(results: common.Results, work: _Tasks, shape: dict[str, int]) -> None:
     def measured() -> dict[str, Any]:
         folder = work.folder(**shape)
         _reference(folder, some=1000)
-        return {**_call("head_jax", "exact", folder), "errors": head_task.errors(folder, "jaxnoisy")}
+        return {**common.call("head_jax", "exact", folder), "errors": head_task.errors(folder, "jaxnoisy")}
 
     results.measure(measured, part="larger", method="jaxnoisy")
     results.measure(lambda: _products(shape), part="larger", method="products")
@@ -135,17 +140,8 @@ def _larger(results: common.Results, work: _Tasks, shape: dict[str, int]) -> Non
 
 def _mapped(work: _Tasks, shape: dict[str, int]) -> dict[str, Any]:
     folder = work.folder(**shape)
-    found = _call("head_jax", "exact", folder, mapped=True)
+    found = common.call("head_jax", "exact", folder, mapped=True)
     return {**found, "features_bytes": (folder / "features.npy").stat().st_size}
-
-
-def _call(module: str, name: str, *args: Any, **kwargs: Any) -> Any:
-    return common.in_own_process(_in_module, module, name, *args, **kwargs)
-
-
-def _in_module(module: str, name: str, *args: Any, **kwargs: Any) -> Any:
-    """Import the module only here, so that a process holds one framework."""
-    return getattr(__import__(module), name)(*args, **kwargs)
 
 
 if __name__ == "__main__":

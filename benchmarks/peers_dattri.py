@@ -4,7 +4,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cnn_task
 import head_task
+import peers_cnn
 import torch
 from dattri.algorithm.influence_function import IFAttributorCG
 from dattri.task import AttributionTask
@@ -16,6 +18,12 @@ HEAD = (
     "IFAttributorCG with 10 steps, its default, from x = b and without looking at the residual: pairwise influence of "
     "all queries; norms and forms of a few training examples, from which its time for all is extrapolated"
 )
+CNN = (
+    "IFAttributorCG on the Hessian (it has no Gauss-Newton matrix) + damping I: 10 steps, its default, from x = b and "
+    "without looking at the residual"
+)
+
+_TOGETHER = 10
 
 
 def exact(folder: Path, *, some: int) -> dict[str, Any]:
@@ -53,6 +61,24 @@ def exact(folder: Path, *, some: int) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         **peak.bytes,
     }
+
+
+def cnn(folder: Path, *, name: str) -> dict[str, Any]:
+    """Solve for the gradients of all queries, ten at a time, which bounds the memory."""
+
+    def solve(model: torch.nn.Module, task: dict[str, torch.Tensor]) -> torch.Tensor:
+        attributor = cg(model, regularization=cnn_task.DAMPING)
+        train = TensorDataset(task["images"], task["labels"])
+        attributor.cache(DataLoader(train, batch_size=len(train)))
+        with torch.no_grad():
+            return torch.cat(
+                [
+                    attributor.transform_test_rep(0, attributor.generate_test_rep(0, (x[None], y[None])))
+                    for x, y in zip(task["query_images"].split(_TOGETHER), task["query_labels"].split(_TOGETHER))
+                ]
+            )
+
+    return {"computes": CNN, **peers_cnn.timed_solve(folder, name, solve, matrix="hessian")}
 
 
 def cg(model: torch.nn.Module, **options: Any) -> IFAttributorCG:

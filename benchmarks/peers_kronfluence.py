@@ -5,7 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cnn_task
 import head_task
+import numpy as np
+import peers_cnn
 import torch
 from kronfluence.analyzer import Analyzer, prepare_model
 from kronfluence.arguments import FactorArguments, ScoreArguments
@@ -17,6 +20,10 @@ from torch.utils.data import TensorDataset
 HEAD = (
     "EK-FAC, an approximation (labels drawn from the model, as by default): pairwise influence of all queries and the "
     "self-influence of all examples; it has no norms"
+)
+CNN = (
+    "EK-FAC of convolutional and linear layers (labels drawn from the model, as by default), without the parameters of "
+    "batch norm: factors, and the self-influence of all examples"
 )
 
 
@@ -51,6 +58,17 @@ def exact(folder: Path) -> dict[str, Any]:
     return {"computes": HEAD, "threads": torch.get_num_threads(), **timed, **peak.bytes}
 
 
+def cnn(folder: Path, *, name: str) -> dict[str, Any]:
+    """Self-influence of the training images of a convolutional network, into ``kronfluence-NAME.npy``."""
+    with Peak() as peak:
+        model, task = peers_cnn.load(folder, name)
+        train = TensorDataset(task["images"], task["labels"])
+        queries = TensorDataset(task["query_images"], task["query_labels"])
+        timed, found = scores(model, train, queries, damping=cnn_task.DAMPING, batch_size=250)
+        np.save(folder / f"kronfluence-{name}.npy", found["forms"].numpy())
+    return {"computes": CNN, "threads": torch.get_num_threads(), **timed, **peak.bytes}
+
+
 def scores(
     model: torch.nn.Module, train: TensorDataset, queries: TensorDataset, *, damping: float, batch_size: int = 1000
 ) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
@@ -74,5 +92,5 @@ def scores(
         )
         pairwise = analyzer.load_pairwise_scores("pairwise")["all_modules"]
         marks.append(time.perf_counter())
-    parts = dict(zip(("factor_seconds", "self_seconds", "pairwise_seconds"), (b - a for a, b in zip(marks, marks[1:]))))
+    parts = dict(zip(("factor_seconds", "self_seconds", "pairwise_seconds"), np.diff(marks).tolist()))
     return {"seconds": marks[-1] - marks[0], **parts}, {"forms": forms, "pairwise": pairwise.T}

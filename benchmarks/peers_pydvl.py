@@ -4,7 +4,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cnn_task
 import head_task
+import peers_cnn
 import torch
 from memory import Peak
 from pydvl.influence import torch as pydvl
@@ -14,6 +16,11 @@ from torch.utils.data import DataLoader, TensorDataset
 HEAD = (
     "DirectInfluence: the dense Hessian by torch.func.hessian over batches, and torch.linalg.solve anew for each block "
     "of 5,000 training examples, in float32"
+)
+
+CNN = (
+    "CgInfluence on the Hessian (its Gauss-Newton matrix is the empirical Fisher) + damping I: conjugate gradient "
+    "query by query, from x = b, stopped after 10 steps, as its own limit of 10 p steps would not be reached in days"
 )
 
 _BATCH = 500  # of the Hessian: all p directions are carried at once, p x batch x c numbers
@@ -54,3 +61,16 @@ def _forms(influence: Any, factors: torch.Tensor, part: tuple[torch.Tensor, torc
             for i in range(0, len(factors), size)
         ]
     )
+
+
+def cnn(folder: Path, *, name: str) -> dict[str, Any]:
+    """Solve for the gradients of all queries."""
+
+    def solve(model: torch.nn.Module, task: dict[str, torch.Tensor]) -> torch.Tensor:
+        influence = pydvl.CgInfluence(
+            model, functional.cross_entropy, regularization=cnn_task.DAMPING, maxiter=10, warn_on_max_iteration=False
+        )
+        influence = influence.fit(DataLoader(TensorDataset(task["images"], task["labels"]), batch_size=_BATCH))
+        return influence.influence_factors(task["query_images"], task["query_labels"])
+
+    return {"computes": CNN, **peers_cnn.timed_solve(folder, name, solve, matrix="hessian")}

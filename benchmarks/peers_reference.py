@@ -1,4 +1,4 @@
-"""The exact influence on a linear head in float64, by dense algebra in NumPy and LAPACK: what the others are held to."""
+"""The exact influence on a linear head in float64, by dense algebra in NumPy and LAPACK, which others are held to."""
 
 import time
 from pathlib import Path

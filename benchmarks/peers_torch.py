@@ -1,4 +1,4 @@
-"""Influence on a linear head in plain PyTorch: written by hand as well as one would, and by its automatic derivatives."""
+"""Influence on a linear head in plain PyTorch: written by hand with care, and by its automatic derivatives."""
 
 import time
 from pathlib import Path
