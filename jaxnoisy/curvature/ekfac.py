@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnoisy import check, tree
-from jaxnoisy.curvature import captured, passes
-from jaxnoisy.curvature.captured import Captured, Program, Vectors
+from jaxnoisy.curvature import passes
 from jaxnoisy.curvature.kronecker import DiagonalInfo, Ekfac, EkfacInfo, Form, LayerFactors, LayerInfo
-from jaxnoisy.curvature.layer_sums import Moments, factors, moments, squares
+from jaxnoisy.curvature.layers import captured
+from jaxnoisy.curvature.layers.captured import Captured, Program, Vectors
+from jaxnoisy.curvature.layers.sums import Moments, factors, moments, squares
 from jaxnoisy.curvature.products import scalar_loss
 from jaxnoisy.curvature.stream import Stream
 from jaxnoisy.types import Array, ArrayLike, Key, PyTree

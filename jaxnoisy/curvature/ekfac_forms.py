@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnoisy import check, tree
-from jaxnoisy.curvature import captured, kronecker, krylov, layer_sums, passes
-from jaxnoisy.curvature.captured import Vectors
+from jaxnoisy.curvature import kronecker, krylov, passes
 from jaxnoisy.curvature.ekfac import checked
 from jaxnoisy.curvature.kronecker import Ekfac
+from jaxnoisy.curvature.layers import captured, sums
+from jaxnoisy.curvature.layers.captured import Vectors
 from jaxnoisy.curvature.stream import Stream
 from jaxnoisy.types import Array, ArrayLike, PyTree
 
@@ -155,7 +156,7 @@ def _sums(static: _Static, arrays: _Arrays, batch: passes.Batch, *, power: int) 
     with jax.default_matmul_precision("highest"):
         total = jnp.zeros(len(batch.weights), jnp.float32)
         for sides, f, a in zip(seen.layers, matrix.layers, along[:number]):
-            total = total + layer_sums.forms(sides, f.rows, f.columns, a)
+            total = total + sums.forms(sides, f.rows, f.columns, a)
         for g, a in zip(seen.others, along[number:]):
             total = total + jnp.sum((a * g[:, 0] ** 2).reshape(len(g), -1), axis=1)
     return total

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnoisy import tree
-from jaxnoisy.curvature import krylov, views
+from jaxnoisy.curvature import krylov
 from jaxnoisy.curvature.krylov import RUNNING, Preconditioner
-from jaxnoisy.curvature.layers import Layer
+from jaxnoisy.curvature.layers import views
+from jaxnoisy.curvature.layers.find import Layer
 from jaxnoisy.curvature.operator import Block, Operator
 from jaxnoisy.curvature.solution import SolveInfo, Status
 from jaxnoisy.types import Array, PyTree

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnoisy.curvature import views
-from jaxnoisy.curvature.equations import evaluate, walk
-from jaxnoisy.curvature.layers import find
+from jaxnoisy.curvature.layers import views
+from jaxnoisy.curvature.layers.equations import evaluate, walk
+from jaxnoisy.curvature.layers.find import find
 
 DN = ("NHWC", "HWIO", "NHWC")
 

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from jaxnoisy.curvature.equations import aval
-from jaxnoisy.curvature.views import Steps
+from jaxnoisy.curvature.layers.equations import aval
+from jaxnoisy.curvature.layers.views import Steps
 from jaxnoisy.types import Array
 
 Ints = tuple[int, ...]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnoisy.curvature.captured import Side
+from jaxnoisy.curvature.layers.captured import Side
 from jaxnoisy.types import Array
 
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
-from jaxnoisy.curvature import geometry, views
-from jaxnoisy.curvature.equations import aval, walk
-from jaxnoisy.curvature.geometry import Geometry
-from jaxnoisy.curvature.views import Steps
+from jaxnoisy.curvature.layers import geometry, views
+from jaxnoisy.curvature.layers.equations import aval, walk
+from jaxnoisy.curvature.layers.geometry import Geometry
+from jaxnoisy.curvature.layers.views import Steps
 
 
 class Use(NamedTuple):

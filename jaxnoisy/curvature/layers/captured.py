@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from jaxnoisy.curvature import examples, output_factors
-from jaxnoisy.curvature.equations import evaluate, walk
-from jaxnoisy.curvature.layers import Layer, Layers, find
+from jaxnoisy.curvature.layers.equations import evaluate, walk
+from jaxnoisy.curvature.layers.find import Layer, Layers, find
 from jaxnoisy.curvature.products import whole
 from jaxnoisy.types import Array, Key, PyTree
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from jaxnoisy.curvature.equations import aval
+from jaxnoisy.curvature.layers.equations import aval
 
 Steps: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 """``("reshape", shape)`` or ``("transpose", axes)``, in the order in which they are taken."""
