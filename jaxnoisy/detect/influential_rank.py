@@ -11,6 +11,11 @@ from jaxnoisy.detect.detection import Detection
 from jaxnoisy.influence.overfitting_scores import OverfittingScores
 from jaxnoisy.stats.mixture import Mixture, two_gaussians
 
+_BELOW_ONE = 1 - 2**-40
+"""The threshold. No score reaches it without a flag unless n > 2^80, as OSM is at most sqrt(n)."""
+
+_SAMPLE = 1 << 12
+
 OverfittingDetector: TypeAlias = Callable[[OverfittingScores], Detection]
 
 
@@ -45,19 +50,20 @@ def influential_rank(*, gamma: float = 0.8) -> OverfittingDetector:
     fewer than 8 candidates nothing is fitted, and the mean of their OSD stands in. Where all OSM are equal, no example
     stands out and there are no candidates, so none is flagged, even with ``gamma=0``.
 
-    The score of a candidate is its votes plus OSM / (1 + OSM), which is below 1; that of the others OSM / (1 - OSM),
-    which is below 0. So votes come first, OSM decides among equal votes, and every flagged example scores above all
-    others.
+    The score is OSM / (1 + |OSM|), which lies between -1 and 1, and 1 more for what is flagged. So flagged examples
+    come first, and OSM decides among them and among the others: it does so more finely than the number of votes and,
+    on scikit-learn's digits with wrong labels, better.
 
     Args:
         gamma: a fraction in (0, 1] of the classes that can vote, rounded up; where none can, as with a single
             validation example per class, OSM alone decides. Or a whole number of classes, 0 for OSM alone. The paper
             takes 8 of 10 classes, and 5 of 10 where more than 40 % of the labels are wrong; it gives no number for
-            100 classes. Note that 1 is one class, and 1.0 all of them.
+            100 classes. 1 is one class, and 1.0 all of them.
 
     Returns:
         ``detect(scores) -> Detection`` for :class:`~jaxnoisy.influence.OverfittingScores`, with an
-        :class:`InfluentialRankInfo`. Cost: c fits of :func:`~jaxnoisy.stats.two_gaussians`.
+        :class:`InfluentialRankInfo`. Cost: c sorts of the candidates, and c fits of
+        :func:`~jaxnoisy.stats.two_gaussians` to at most 4,096 of their quantiles.
 
     Raises:
         ValueError: a gamma out of range; from ``detect``: fewer than two classes, no validation examples, more votes
@@ -71,7 +77,7 @@ def influential_rank(*, gamma: float = 0.8) -> OverfittingDetector:
         >>> osd = np.array([[0.1, 0.1], [0.2, 0.0], [3.0, 2.0], [0.5, 0.4], [0.0, 0.1]])
         >>> found = influential_rank()(OverfittingScores(osm, osd, np.array([5, 5])))
         >>> found.flagged.tolist(), found.scores.round(3).tolist()
-        ([False, False, True, False, False], [-0.375, -0.333, 2.6, 0.286, -0.444])
+        ([False, False, True, False, False], [-0.375, -0.333, 1.6, 0.286, -0.444])
     """
     _checked_gamma(gamma)
 
@@ -86,9 +92,8 @@ def influential_rank(*, gamma: float = 0.8) -> OverfittingDetector:
             mixtures.append(fit)
         required = _required(gamma, int(can_vote.sum()), some=bool(candidates.any()))
         flagged = candidates & (votes >= required)
-        ranked = votes + _below_one(osm)
-        threshold = math.nextafter(required, -math.inf) if candidates.any() else float(ranked.max())
-        return Detection(ranked, flagged, threshold, InfluentialRankInfo(candidates, votes, required, tuple(mixtures)))
+        ranked = flagged + np.clip(osm / (1 + np.abs(osm)), -1, _BELOW_ONE)
+        return Detection(ranked, flagged, _BELOW_ONE, InfluentialRankInfo(candidates, votes, required, tuple(mixtures)))
 
     return detect
 
@@ -97,15 +102,16 @@ def _vote(osd: np.ndarray) -> tuple[Mixture, np.ndarray]:
     """A class's mixture, and the candidates it votes for."""
     low, span = float(osd.min()), float(np.ptp(osd))
     unit = (osd - low) / (span or 1.0)
-    fit = two_gaussians(unit)
+    fit = two_gaussians(_evenly(np.sort(unit)))
     in_units = Mixture(low + span * fit.means, span**2 * fit.variances, fit.weights, low + span * fit.threshold)
     # Rounding must not decide about an example that lies at the mean.
     return in_units, unit >= fit.means[0] - 1e-9
 
 
-def _below_one(osm: np.ndarray) -> np.ndarray:
-    """An increasing map of OSM to (-1, 1) that keeps 0 and stays short of 1 where votes are added."""
-    return np.clip(osm / (1 + np.abs(osm)), -1, 1 - 1e-9)
+def _evenly(ordered: np.ndarray) -> np.ndarray:
+    """Evenly spaced quantiles, where there are so many values that a fit for every class would take minutes."""
+    n = len(ordered)
+    return ordered if n <= _SAMPLE else ordered[((np.arange(_SAMPLE) + 0.5) * (n / _SAMPLE)).astype(int)]
 
 
 def _required(gamma: float, voters: int, *, some: bool) -> int:

@@ -69,16 +69,15 @@ def overfitting(
             that are not integers, an inverse that is no function.
 
     Example:
-        >>> import functools
         >>> import jax, jax.numpy as jnp
         >>> from jaxnoisy import curvature
         >>> loss = lambda w, example: jax.nn.logsumexp(example[0] @ w) - (example[0] @ w)[example[1]]
         >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1], [0.9, 0.0], [0.0, 1.2], [0.1, 0.8]])
         >>> y, w = jnp.array([0, 1, 1, 0, 1, 1]), 3 * jnp.eye(2)
         >>> train, validation = (x[:3], y[:3]), (x[3:], y[3:])
-        >>> inverse = functools.partial(curvature.block_cg(damping=0.01), curvature.hessian(loss)(w, train))
+        >>> inverse = curvature.factorised(curvature.hessian(loss)(w, train), w, damping=0.01)
         >>> found, info = overfitting(loss, num_classes=2)(w, train, validation, y[3:], inverse)
-        >>> int(found.osm.argmax()), found.queries.tolist()  # the third is labelled as nothing else at its place
+        >>> int(found.osm.argmax()), found.queries.tolist()  # the third has the first one's features, another label
         (2, [1, 2])
     """
     classes = check.positive_int(num_classes, name="num_classes", minimum=2)
@@ -153,6 +152,11 @@ def head_overfitting(
                 check.finite(a, name=name)
         for given in (train, validation):
             head_inputs.fits(factor.like.shape, *given[:2])
+        if features.shape[1] != train[0].shape[1]:
+            raise ValueError(
+                f"validation features have {features.shape[1]} columns, but training features have "
+                f"{train[0].shape[1]}: take both from what the head is applied to"
+            )
         bias = train[0].shape[1] < factor.like.shape[0]
         solved, info = last_layer.solve(factor, head.gradients(features, logits, labels, bias=bias))
         own = head.self_influence(factor, *train, block_size=size)

@@ -5,9 +5,11 @@ A model that has memorised a wrong label moves far with that example's weight (O
 and what moves helps some validation examples of a class and harms others (OSD, the overfitting score on data).
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -86,8 +88,9 @@ def overfitting_scores(*, normalise: str = "examples") -> Callable[[ArrayLike, P
         elif normalise == "classes":
             osd = _standardised(osd, axis=1, counted=jnp.broadcast_to(deviates, shape))
         osm = _standardised(jnp.asarray(norms), axis=0)
-        host = isinstance(norms, np.ndarray) and check.is_concrete(osd)
-        return OverfittingScores(*((np.asarray(osm), np.asarray(osd)) if host else (osm, osd)), spread.queries)
+        if isinstance(norms, np.ndarray) and check.is_concrete(osd):
+            return OverfittingScores(np.asarray(osm), np.asarray(osd), spread.queries)
+        return OverfittingScores(osm, osd, spread.queries)
 
     return scores
 
@@ -95,6 +98,7 @@ def overfitting_scores(*, normalise: str = "examples") -> Callable[[ArrayLike, P
 _ROUNDING = 64  # units in the last place
 
 
+@functools.partial(jax.jit, static_argnames="axis")
 def _standardised(values: Array, *, axis: int, counted: Array | None = None) -> Array:
     """(values - mean) / deviation along an axis; 0 where there is no deviation, and for what is not counted."""
     inside = jnp.ones(values.shape, bool) if counted is None else counted
