@@ -97,8 +97,9 @@ class _Static:
             columns = output_factors.exact(self.output_loss, outputs, y)
             return jnp.sqrt(weight) * as_rows(jax.vmap(lambda s: pull(s)[0])(columns))
 
+        inputs, targets = batch.data
         with jax.default_matmul_precision("highest"):
-            found = jax.vmap(one)(*batch.data, batch.weights)
+            found = jax.vmap(one)(inputs, targets, batch.weights)
         return found.reshape(-1, found.shape[-1])
 
 
