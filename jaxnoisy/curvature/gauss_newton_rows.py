@@ -99,7 +99,7 @@ class _Static:
 
         inputs, targets = batch.data
         with jax.default_matmul_precision("highest"):
-            found = jax.vmap(one)(inputs, targets, batch.weights)
+            found = jax.vmap(one)(inputs, targets, jnp.asarray(batch.weights))
         return found.reshape(-1, found.shape[-1])
 
 
