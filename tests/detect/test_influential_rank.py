@@ -134,8 +134,9 @@ def test_one_validation_example_per_class_leaves_osm_alone():
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)
-def test_a_model_that_fits_all_alike_flags_none(gamma):
-    found = influential_rank(gamma=gamma)(OverfittingScores(np.zeros(9), np.zeros((9, 5)), np.full(5, 3)))
+@pytest.mark.parametrize("osd", [np.zeros((9, 5)), made_up(n=9)[0].osd], ids=["even influence", "uneven influence"])
+def test_a_model_that_all_examples_move_alike_flags_none(gamma, osd):
+    found = influential_rank(gamma=gamma)(OverfittingScores(np.zeros(9), osd, np.full(5, 3)))
     assert not found.flagged.any()
     assert not found.scores.any()
     assert not (found.scores > found.threshold).any()
