@@ -43,8 +43,8 @@ def influential_rank(*, gamma: float = 0.8) -> OverfittingDetector:
     3.3 and Algorithm 1, lines 3 to 8. A class votes for the candidates whose OSD is not below the smaller mean of two
     Gaussians fitted to its OSD of the candidates. That alone takes all of the upper component and half of the lower
     one; precision comes from asking many classes. (The text asks for more than gamma votes, Algorithm 1 for at least
-    gamma, and gamma = 0 is OSM alone in the appendix; at least gamma it is.) No affine map of a class's OSD changes
-    anything, so any normalisation per class will do, or none.
+    gamma, and gamma = 0 is OSM alone in the appendix; at least gamma it is.) An increasing affine map of a class's OSD
+    changes nothing, so scores normalised over examples select what plain deviations do.
 
     A class can vote unless its OSD are all equal, as they are where it has fewer than two validation examples. With
     fewer than 8 candidates nothing is fitted, and the mean of their OSD stands in. Where all OSM are equal, no example
