@@ -140,13 +140,17 @@ def _times(audits: list[Unit], peers: list[Unit]) -> str:
         compiling = md.over_seeds([unit["timings"]["compile"] for unit in peers], ".1f")
         rows.append(_time_row("cleanlab: five runs", peers, [unit["seconds"] for unit in peers], compiling))
     return md.table(
-        ["route", "seeds", "s", "of which compiling, s (one trace; five folds)", "estimated noise rate"], rows
+        ["route", "seeds", "s", "host load", "of which compiling, s (one trace; five folds)", "estimated noise rate"],
+        rows,
     )
 
 
 def _time_row(name: str, units: list[Unit], seconds: list[float], compiling: str) -> list[str]:
     seeds = " ".join(str(unit["seed"]) for unit in units)
-    return [name, seeds, md.over_seeds(seconds, ".1f"), compiling, md.over_seeds([u["noise_rate"] for u in units])]
+    loads = [load for unit in units for load in unit["load"]]
+    load = f"{min(loads):.1f} to {max(loads):.1f}"
+    rates = md.over_seeds([unit["noise_rate"] for unit in units])
+    return [name, seeds, md.over_seeds(seconds, ".1f"), load, compiling, rates]
 
 
 def flag_rules(results: Results) -> list[str]:
