@@ -84,7 +84,7 @@ def _gradients(model: Model, params: PyTree, x: np.ndarray, y: np.ndarray) -> Py
 
 
 def solve(
-    folder: Path, *, name: str, products: str, preconditioner: str, method: str, max_steps: int = 200
+    folder: Path, *, name: str, products: str, preconditioner: str, method: str, max_steps: int = 400
 ) -> dict[str, Any]:
     """Solve (Gauss-Newton + damping I) x = g for the loss of every query, to :data:`TOLERANCE` for each.
 
@@ -99,7 +99,7 @@ def solve(
         rhs = _gradients(model, params, task["query_images"], task["query_labels"])
         matrix = PRODUCTS[products](model, params, data)
         jax.block_until_ready((matrix, rhs))
-        prepared, passes = _preconditioner(preconditioner, model, params, data, matrix)
+        prepared, passes = _preconditioner(preconditioner, model, params, data, matrix, len(task["query_labels"]))
         jax.block_until_ready(prepared)
         between = time.perf_counter()
         options = {"damping": cnn_task.DAMPING, "tolerance": TOLERANCE, "max_steps": max_steps}
@@ -187,15 +187,18 @@ def reference(folder: Path, *, name: str, some: int, together: int = 50) -> dict
     return {"seconds": time.perf_counter() - started, "examples": some, "worst_residual": worst}
 
 
-def _preconditioner(name: str, model: Model, params: PyTree, data: tuple[Array, Array], matrix: curvature.Operator):
-    """A preconditioner, and how many passes over the data it took to make."""
+def _preconditioner(
+    name: str, model: Model, params: PyTree, data: tuple[Array, Array], matrix: curvature.Operator, queries: int
+):
+    """A preconditioner, and how many passes over the data with all queries it took to make."""
     damping = cnn_task.DAMPING
     if name == "none":
         return None, 0
     if name == "EK-FAC":
         return curvature.ekfac(model, _cross_entropy)(params, data).preconditioner(damping), 2
-    rank = 100
-    return curvature.nystrom(jax.random.key(0), matrix, params, rank=rank, damping=damping), 1
+    rank = int(name.rpartition(" ")[2])
+    prepared = jax.jit(lambda key, matrix: curvature.nystrom(key, matrix, params, rank=rank, damping=damping))
+    return prepared(jax.random.key(0), matrix), rank / queries
 
 
 def loop(folder: Path, *, name: str, examples: int = 256, vectors: int = 4) -> dict[str, Any]:

@@ -21,11 +21,10 @@ import numpy as np
 from scipy import stats
 
 OURS = (
-    ("rows", "none", "cg"),
-    ("rows", "none", "block CG"),
-    ("rows", "EK-FAC", "cg"),
+    ("rows", "Nyström, rank 1000", "block CG"),
     ("rows", "EK-FAC", "block CG"),
-    ("differentiated", "EK-FAC", "block CG"),
+    ("rows", "none", "block CG"),
+    ("rows", "none", "cg"),
 )
 """(products, preconditioner, method)"""
 
