@@ -105,9 +105,10 @@ class Results:
 
 
 def _command() -> str:
-    """How to measure this again: where results go, and what is left out, makes no difference."""
+    """How to measure this again: where files go, and what is left out, makes no difference."""
     ignored = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     ignored.add_argument("--out")
+    ignored.add_argument("--work")
     ignored.add_argument("--resume", action="store_true")
     _, kept = ignored.parse_known_args(sys.argv[1:])
     return shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *kept])

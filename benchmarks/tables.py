@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cnn_tables
+import head_tables
 import influence_tables
 import markdown as md
 import numpy as np
@@ -228,6 +230,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], list[str]]]] = {
     "labelme": ("Wrong crowd labels on LabelMe", lambda results: detection("labelme", results)),
     "resnet34_gpu": ("ResNet-34 on a GPU", resnet34_gpu),
     "influence_lds": ("What influence foretells of models trained on half the data", influence_tables.lds),
+    "influence_head": ("Exact influence on a linear head", head_tables.tables),
+    "influence_cnn": ("Influence in convolutional networks", cnn_tables.tables),
 }
 
 
