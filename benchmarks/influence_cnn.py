@@ -49,7 +49,7 @@ def main() -> None:
     options.add_argument("--work", type=Path, help="keeps networks and results; default: a temporary folder")
     args = options.parse_args()
     sizes = {
-        "cnn": {"n": 2000, "queries": 50, "epochs": 12, "some": 200},
+        "cnn": {"n": 2000, "queries": 50, "epochs": 12, "some": 100},
         "resnet20": {"n": 500, "queries": 10, "epochs": 15, "some": 50},
     }
     if args.quick:
