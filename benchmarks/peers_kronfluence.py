@@ -63,16 +63,20 @@ def cnn(folder: Path, *, name: str) -> dict[str, Any]:
     with Peak() as peak:
         model, task = peers_cnn.load(folder, name)
         train = TensorDataset(task["images"], task["labels"])
-        queries = TensorDataset(task["query_images"], task["query_labels"])
-        timed, found = scores(model, train, queries, damping=cnn_task.DAMPING, batch_size=250)
+        timed, found = scores(model, train, None, damping=cnn_task.DAMPING, batch_size=250)
         np.save(folder / f"kronfluence-{name}.npy", found["forms"].numpy())
     return {"computes": CNN, "threads": torch.get_num_threads(), **timed, **peak.bytes}
 
 
 def scores(
-    model: torch.nn.Module, train: TensorDataset, queries: TensorDataset, *, damping: float, batch_size: int = 1000
+    model: torch.nn.Module,
+    train: TensorDataset,
+    queries: TensorDataset | None,
+    *,
+    damping: float,
+    batch_size: int = 1000,
 ) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
-    """Seconds in all and of the parts; self-influence as ``forms`` (n,) and ``pairwise`` (n, k)."""
+    """Seconds in all and of the parts; self-influence as ``forms`` (n,) and, for queries, ``pairwise`` (n, k)."""
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         marks = [time.perf_counter()]
@@ -87,10 +91,12 @@ def scores(
         analyzer.compute_self_scores("self", **options)
         forms = analyzer.load_self_scores("self")["all_modules"]
         marks.append(time.perf_counter())
-        analyzer.compute_pairwise_scores(
-            "pairwise", query_dataset=queries, per_device_query_batch_size=len(queries), **options
-        )
-        pairwise = analyzer.load_pairwise_scores("pairwise")["all_modules"]
-        marks.append(time.perf_counter())
+        found = {"forms": forms}
+        if queries is not None:
+            analyzer.compute_pairwise_scores(
+                "pairwise", query_dataset=queries, per_device_query_batch_size=len(queries), **options
+            )
+            found["pairwise"] = analyzer.load_pairwise_scores("pairwise")["all_modules"].T
+            marks.append(time.perf_counter())
     parts = dict(zip(("factor_seconds", "self_seconds", "pairwise_seconds"), np.diff(marks).tolist()))
-    return {"seconds": marks[-1] - marks[0], **parts}, {"forms": forms, "pairwise": pairwise.T}
+    return {"seconds": marks[-1] - marks[0], **parts}, found
