@@ -172,12 +172,14 @@ def _failed_write(path: Path) -> Iterator[None]:
 
 
 def _same_run(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
-    for name in sorted({*found, *expected}):
-        if found.get(name) != expected.get(name):
-            raise ValueError(
-                f"{os.fspath(path)!r} holds another run: {name} is {found.get(name)!r} there and "
-                f"{expected.get(name)!r} here; use the same settings and data to resume it, or choose another folder"
-            )
+    names = [name for name in sorted({*found, *expected}) if found.get(name) != expected.get(name)]
+    if names:
+        # All of them, since one that was chosen may bring others along, as a model brings its learning rate.
+        told = "; ".join(f"{name} is {found.get(name)!r} there and {expected.get(name)!r} here" for name in names)
+        raise ValueError(
+            f"{os.fspath(path)!r} holds another run: {told}. Use the same settings and data to resume it, or choose "
+            "another folder"
+        )
 
 
 def _is_key(x: Any) -> bool:

@@ -81,7 +81,7 @@ KILLED_AT = {
     "while the first checkpoint is written": (SAVE, 1, True),
     "before a checkpoint takes its name": ("os:rename", 2, False),
     "before the report": ("jaxnoisy.report:write", 1, False),
-    "while the results take their names": ("jaxnoisy.report.folder:_move", 3, True),
+    "while the results take their names": ("jaxnoisy.report.staging:_move", 3, True),
 }
 
 
