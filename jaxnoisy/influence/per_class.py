@@ -32,7 +32,7 @@ def per_class(*, num_classes: int) -> Callable[[Rows, ArrayLike], PerClass]:
     """Mean and deviation of influence over the queries of each class, for every example.
 
     The deviation over validation examples of class k is OSD_k of Influential Rank before it is normalised over examples
-    (eq. 3 there). It is taken from the differences to the mean, not from the sum of squares, which would lose all
+    (eq. 4 there). It is taken from the differences to the mean, not from the sum of squares, which would lose all
     digits of a small deviation beside a large mean.
 
     Args:
