@@ -21,20 +21,22 @@ _BATCH = 256
 
 
 def by_gauss_newton(task: Task) -> Found:
-    """Block conjugate gradient on the Gauss-Newton matrix, preconditioned by EK-FAC.
+    """Block conjugate gradient on the Gauss-Newton matrix.
 
-    Solving for every training example would take n solutions, so that self-influence is that of EK-FAC, and the notes
-    say so. Cost: the two passes of EK-FAC, one pass over the data per step of the solver for all queries together, and
-    the products with all training examples.
+    It is not preconditioned by EK-FAC, which has curvature where Gauss-Newton of few examples has none, and then costs
+    steps instead of saving them. Solving for every training example would take n solutions, so that self-influence is
+    that of EK-FAC, and the notes say so.
+
+    Cost: the two passes of EK-FAC, one pass over the data per step of the solver for all queries together, and the
+    products with all training examples.
     """
     matrix, approximate = gauss_newton(example_model(task.model), output_loss, batch_size=_BATCH), _ekfac(task)
     operator = matrix(task.model.params, _batches(task.train))
     solve = functools.partial(
         block_cg(damping=task.damping, tolerance=task.tolerance, max_steps=task.max_steps),
         operator,
-        preconditioner=approximate.preconditioner(task.damping),
     )
-    return _found(task, approximate, solve, "block conjugate gradient, preconditioned by EK-FAC")
+    return _found(task, approximate, solve, "block conjugate gradient")
 
 
 def by_ekfac(task: Task) -> Found:
