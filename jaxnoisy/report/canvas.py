@@ -54,18 +54,19 @@ class Chart:
 
 
 @contextlib.contextmanager
-def chart(name: str) -> Iterator[Chart]:
+def chart(name: str, *, size: tuple[float, float] = _SIZE) -> Iterator[Chart]:
     """Draw one chart, in the house's style whatever the user's own matplotlib settings are.
 
     No text from the data may be drawn: the SVG goes into the page as it is, and "$" is mathematics to matplotlib.
 
     Args:
         name: sets the chart's element ids apart from those of other charts on the page.
+        size: width and height in inches. The page scales charts to its columns, and their text with them.
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
-        figure = Figure(figsize=_SIZE, layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         drawn = Chart(figure.add_subplot())
         yield drawn
         out = io.StringIO()

@@ -1,6 +1,11 @@
 """Text in the cells of a CSV file, safe in spreadsheets, and back."""
 
+import functools
+import itertools
 import re
+from collections.abc import Iterable, Sequence
+
+from jaxnoisy import files
 
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 # What a spreadsheet would run as a formula, with any apostrophes already before it.
@@ -25,3 +30,23 @@ def cell(text: str) -> str:
 def text_of(cell: str) -> str:
     """The text of a cell, after a CSV reader has taken its quotes off."""
     return cell[1:] if _GUARDED.match(cell) else cell
+
+
+def write_cells(path: files.PathLike, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    r"""Write a table as UTF-8 CSV with a header, whole or not at all.
+
+    Text goes through :func:`cell`, numbers read back as the same numbers, truth values are ``true`` and ``false``,
+    and None is an empty cell. Bytes of file names that are not text (lone surrogates) are written as ``\udcff``.
+    """
+    text = functools.lru_cache(maxsize=1 << 16)(cell)
+
+    def written(value: object) -> str:
+        if isinstance(value, str):
+            return text(value)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return "" if value is None else repr(value)
+
+    with files.whole_file(path) as file:
+        for row in itertools.chain([columns], rows):
+            file.write((",".join(map(written, row)) + "\n").encode("utf-8", "backslashreplace"))

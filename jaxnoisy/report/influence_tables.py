@@ -1,13 +1,12 @@
 """The tables of influence: the extremes of every query, the queries themselves, and every example's self-influence."""
 
-import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from jaxnoisy import files
 from jaxnoisy.influences import Influences
-from jaxnoisy.report.cells import cell
+from jaxnoisy.report.cells import write_cells
 
 INFLUENCE = ("query_id", "query_label", "kind", "rank", "train_id", "train_label", "influence")
 QUERIES = ("query_id", "query_label", "predicted_label", "loss", "residual")
@@ -20,7 +19,7 @@ def write_influence(path: files.PathLike, found: Influences) -> None:
 
     Text is guarded against spreadsheets as in ``issues.csv``; numbers read back as the same floats.
     """
-    _write(path, INFLUENCE, _influence_rows(found))
+    write_cells(path, INFLUENCE, _influence_rows(found))
 
 
 def write_queries(path: files.PathLike, found: Influences) -> None:
@@ -30,7 +29,7 @@ def write_queries(path: files.PathLike, found: Influences) -> None:
         (str(data.ids[q]), names[a.label], names[a.prediction], a.loss, a.residual)
         for q, a in ((q, found.answer(q)) for q in range(len(found)))
     )
-    _write(path, QUERIES, rows)
+    write_cells(path, QUERIES, rows)
 
 
 def write_self_influence(path: files.PathLike, found: Influences) -> None:
@@ -45,7 +44,7 @@ def write_self_influence(path: files.PathLike, found: Influences) -> None:
             for place, (name, label, prediction, value) in enumerate(zip(*(a.tolist() for a in columns)), start + 1):
                 yield name, names[label], names[prediction], value, place
 
-    _write(path, SELF_INFLUENCE, rows())
+    write_cells(path, SELF_INFLUENCE, rows())
 
 
 def _influence_rows(found: Influences) -> Iterator[tuple[object, ...]]:
@@ -60,12 +59,3 @@ def _influence_rows(found: Influences) -> Iterator[tuple[object, ...]]:
             for place, (row, value) in enumerate(zip(at.tolist(), np.asarray(values).tolist()), 1):
                 if row >= 0:
                     yield *query, kind, place, str(ids[row]), names[labels[row]], value
-
-
-def _write(path: files.PathLike, columns: Sequence[str], rows: Iterator[tuple[object, ...]]) -> None:
-    text = functools.lru_cache(maxsize=1 << 16)(cell)
-    with files.whole_file(path) as file:
-        file.write((",".join(columns) + "\n").encode())
-        for row in rows:
-            line = ",".join(text(a) if isinstance(a, str) else repr(a) for a in row) + "\n"
-            file.write(line.encode("utf-8", "backslashreplace"))
