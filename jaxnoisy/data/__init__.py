@@ -1,6 +1,7 @@
 """Data sets on the host: from arrays, files, folders and TFDS, and labels that people gave."""
 
 from jaxnoisy.data.arrays import read_arrays
+from jaxnoisy.data.clean import Clean, clean_notes, load_clean
 from jaxnoisy.data.dataset import Dataset, make
 from jaxnoisy.data.digits import read_digits
 from jaxnoisy.data.folders import read_folder
@@ -11,10 +12,13 @@ from jaxnoisy.data.tables import read_table
 from jaxnoisy.data.tfds import read_tfds
 
 __all__ = [
+    "Clean",
     "Dataset",
     "Queries",
+    "clean_notes",
     "human_labels",
     "load",
+    "load_clean",
     "load_queries",
     "make",
     "read_arrays",
