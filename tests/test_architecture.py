@@ -18,14 +18,14 @@ FLOORS = [
     {"losses", "metrics", "noise", "stats", "curvature", "dynamics", "models", "data"},
     {"influence", "weights", "robust"},
     {"detect", "repair"},
-    {"findings", "influences"},
+    {"findings", "influences", "repaired"},
     {"report", "training"},
-    {"audit", "explain", "progress", "arguments"},
+    {"audit", "explain", "refine", "progress", "arguments"},
     {"cli"},
 ]
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 LATERAL = {("report", "training"), ("training", "report")}  # one floor, and still apart
-FLAX = {"models", "training", "audit", "explain", "progress", "cli"}
+FLAX = {"models", "training", "audit", "explain", "refine", "progress", "cli"}
 HEAVY = ("flax", "tensorflow_datasets", "tensorflow", "orbax", "matplotlib")
 
 

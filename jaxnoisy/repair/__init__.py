@@ -1,0 +1,16 @@
+"""Repair: drop suspicious examples, train on, and give what was dropped new labels."""
+
+from jaxnoisy.repair.drop import Drop, drop
+from jaxnoisy.repair.posttrain import PostTrainState, RoundInfo, begin, post_train
+from jaxnoisy.repair.relabel import Relabelled, relabel
+
+__all__ = [
+    "Drop",
+    "PostTrainState",
+    "Relabelled",
+    "RoundInfo",
+    "begin",
+    "drop",
+    "post_train",
+    "relabel",
+]
