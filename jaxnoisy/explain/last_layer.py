@@ -1,15 +1,14 @@
 """Influence through the last layer alone, exactly: the features are taken as given, the head in closed form."""
 
-import os
-
 import jax
 import numpy as np
 
 from jaxnoisy.curvature import last_layer
-from jaxnoisy.explain import forward
+from jaxnoisy.curvature.head_room import lacking_room
 from jaxnoisy.explain.route import Found, Task, on_host
 from jaxnoisy.influence import head
 from jaxnoisy.timing import timed
+from jaxnoisy.training.outputs import outputs, predictions
 
 
 def through_last_layer(task: Task) -> Found:
@@ -26,10 +25,11 @@ def through_last_layer(task: Task) -> Found:
         )
     c = train.num_classes
     with timed(task.timings, "features"):
-        seen = forward.outputs(model.outputs, model.params, model.rest, train.inputs)
-        asked = forward.outputs(model.outputs, model.params, model.rest, queries.inputs)
+        seen = outputs(model.outputs, model.params, model.rest, train.inputs)
+        asked = outputs(model.outputs, model.params, model.rest, queries.inputs)
     features, logits = seen[:, :-c], seen[:, -c:]
-    _room_for((c - 1) * (features.shape[1] + 1))
+    if lack := lacking_room(features.shape[1] + 1, c):
+        raise ValueError(f"{lack}. Choose the method ekfac, or a model with fewer features")
     with timed(task.timings, "factorise"):
         factor = jax.block_until_ready(last_layer.factorise(features, logits, damping=task.damping))
     with timed(task.timings, "solve"):
@@ -43,19 +43,6 @@ def through_last_layer(task: Task) -> Found:
         solution=on_host(info),
         self_influence=np.asarray(values),
         logits=np.asarray(asked[:, -c:]),
-        train_predictions=forward.predictions(logits),
+        train_predictions=predictions(logits),
         notes={"parameters": int(factor.like.size), "solver": "Cholesky factor, refined"},
     )
-
-
-def _room_for(size: int) -> None:
-    """Refuse a head whose algebra this machine cannot hold, rather than be killed halfway."""
-    if jax.default_backend() != "cpu" or not hasattr(os, "sysconf"):
-        return
-    needed, memory = 20 * size**2, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
-        raise ValueError(
-            f"the last layer has {size:,} parameters beside those common to all classes: its exact Hessian takes "
-            f"{needed / 2**30:,.0f} GiB where the machine has {memory / 2**30:,.0f}. Choose the method ekfac, or a "
-            "model with fewer features"
-        )

@@ -13,9 +13,9 @@ from jaxnoisy.curvature import Stream, block_cg, ekfac, ekfac_quadratic_forms, g
 from jaxnoisy.curvature.kronecker import Ekfac
 from jaxnoisy.curvature.solution import Inverse
 from jaxnoisy.data.dataset import Dataset
-from jaxnoisy.explain import forward
 from jaxnoisy.explain.route import Found, Task, example_loss, example_model, on_host, output_loss
 from jaxnoisy.timing import timed
+from jaxnoisy.training.outputs import outputs, predictions
 
 _BATCH = 256
 
@@ -49,8 +49,8 @@ def _found(task: Task, approximate: Ekfac, inverse: Inverse, solver: str) -> Fou
     model, train, queries = task.model, task.train, task.queries
     loss = example_loss(model)
     with timed(task.timings, "predict"):
-        seen = forward.outputs(model.logits, model.params, model.rest, train.inputs)
-        asked = forward.outputs(model.logits, model.params, model.rest, queries.inputs)
+        seen = outputs(model.logits, model.params, model.rest, train.inputs)
+        asked = outputs(model.logits, model.params, model.rest, queries.inputs)
     with timed(task.timings, "solve"):
         gradients = influence.gradients(loss)(model.params, _pairs(queries))
         solved, info = jax.block_until_ready(inverse(gradients))
@@ -62,7 +62,7 @@ def _found(task: Task, approximate: Ekfac, inverse: Inverse, solver: str) -> Fou
         solution=on_host(info),
         self_influence=np.asarray(values),
         logits=asked,
-        train_predictions=forward.predictions(seen),
+        train_predictions=predictions(seen),
         notes={
             "parameters": sum(int(a.size) for a in jax.tree.leaves(model.params)),
             "solver": solver,

@@ -70,6 +70,7 @@ def fit(
     weights: np.ndarray | None = None,
     keep: np.ndarray | None = None,
     loss: Callable[[Array, Array], Array] = cross_entropy,
+    scale: Moments | None = None,
     probabilities: bool = False,
     mesh: Mesh | None = None,
     spill: files.PathLike | None = None,
@@ -88,6 +89,8 @@ def fit(
         keep: (n,) bool, examples to train on; all by default. The others are neither learned nor seen by batch norm,
             and recorded only in "eval" mode.
         loss: (logits (b, c), labels (b,)) -> (b,) per-example losses.
+        scale: how inputs are normalised; by default by their own moments. A model that goes on from where it was
+            trained needs those that it was trained with.
         probabilities: also record the mean class probabilities, (n, c).
         mesh: from :func:`jaxnoisy.mesh.data_mesh`: batches, inputs and trace are split over its axis.
         spill: folder to write the trace to, one column after each epoch, so that the device holds one column only and
@@ -113,7 +116,7 @@ def fit(
 
     network, params, rest = functional(model)
     _fit_each_other(network, params, rest, loss, data, config)
-    scale = moments(data.inputs)
+    given_scale, scale = scale, moments(data.inputs) if scale is None else scale
     tx = optimizer(config, steps_per_epoch=-(-len(kept) // config.batch_size))
     columns = config.epochs if spill is None else 1
     state = train_state.initial(
@@ -133,6 +136,8 @@ def fit(
             "parameters": sum(x.size for x in jax.tree.leaves(params)),
             "trace_rows": sharding.padded_length(n, mesh),
         }
+        if given_scale is not None:
+            identity["scale"] = hashlib.sha256(scale.mean.tobytes() + scale.std.tobytes()).hexdigest()[:16]
         saved = Checkpoints(checkpoints, identity, resume=resume)
         if saved.latest() is not None:
             state = saved.restore(state)

@@ -6,10 +6,11 @@ import pytest
 from flax import nnx
 
 from jaxnoisy import influence
+from jaxnoisy.curvature import head_room
 from jaxnoisy.data import make
-from jaxnoisy.explain import METHODS, explain, forward, last_layer
+from jaxnoisy.explain import METHODS, explain, last_layer
 from jaxnoisy.models import MLP
-from jaxnoisy.training import TrainConfig, predict
+from jaxnoisy.training import TrainConfig, outputs, predict
 from jaxnoisy.training.network import functional
 from jaxnoisy.training.normalize import moments
 from jaxnoisy.training.trained import Trained, pure, train
@@ -98,10 +99,10 @@ def test_bytes_are_normalised_as_in_training():
 
 
 def test_outputs_that_do_not_fit_in_memory_lie_in_a_file(examples, trained, found, monkeypatch):
-    monkeypatch.setattr(forward, "IN_MEMORY", 100)
-    monkeypatch.setattr(forward, "BLOCK", 32)
-    rooms, room = [], forward._room
-    monkeypatch.setattr(forward, "_room", lambda n, width: rooms.append(room(n, width)) or rooms[-1])
+    monkeypatch.setattr(outputs, "IN_MEMORY", 100)
+    monkeypatch.setattr(outputs, "BLOCK", 32)
+    rooms, room = [], outputs._room
+    monkeypatch.setattr(outputs, "_room", lambda n, width: rooms.append(room(n, width)) or rooms[-1])
     again = explain(examples, QUERY, trained, count=5)
     assert isinstance(rooms[0], np.memmap)
     np.testing.assert_allclose(again.self_influence, found["last-layer"].self_influence, rtol=1e-4)
@@ -121,7 +122,7 @@ def test_outputs_that_do_not_fit_in_memory_lie_in_a_file(examples, trained, foun
     ],
 )
 def test_arguments_are_refused_before_any_pass(examples, trained, monkeypatch, options, says):
-    monkeypatch.setattr(forward, "outputs", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr(last_layer, "outputs", lambda *_: pytest.fail("it began"))
     with pytest.raises(ValueError, match=says):
         explain(examples, options.pop("queries", QUERY), trained, **options)
 
@@ -148,7 +149,9 @@ def test_a_model_that_has_diverged_is_said_to(examples, trained):
         explain(examples, QUERY, Trained(model, trained.scale))
 
 
-def test_a_head_too_wide_for_the_machine_is_refused(monkeypatch):
-    monkeypatch.setattr(last_layer.os, "sysconf", lambda name: 1 << 14)
-    with pytest.raises(ValueError, match=r"takes 0 GiB where the machine has 0\. Choose the method ekfac"):
-        last_layer._room_for(5000)
+def test_a_head_too_wide_for_the_machine_is_refused(examples, trained, monkeypatch):
+    monkeypatch.setattr(head_room.os, "sysconf", lambda name: 1)
+    with pytest.raises(
+        ValueError, match=r"10 parameters .* takes 0 GiB where the machine has 0\. Choose the method ek"
+    ):
+        explain(examples, QUERY, trained)
