@@ -8,7 +8,7 @@ import common
 import packs
 import routes
 
-from jaxnoisy.audit import METHODS
+from jaxnoisy.audit import allowed
 
 NOISES = ("aggre", "random1", "worst")
 
@@ -18,7 +18,7 @@ def main() -> None:
     options.add_argument("--noises", type=common.words, default=NOISES)
     options.add_argument("--seeds", type=common.integers, default=(0, 1, 2), help="of the audit")
     options.add_argument("--folds-seeds", type=common.integers, default=(0, 1, 2), help="of the 5-fold route")
-    options.add_argument("--methods", type=common.words, default=METHODS, help=f"some of {','.join(METHODS)}")
+    options.add_argument("--methods", type=common.words, default=allowed(), help=f"some of {','.join(allowed())}")
     options.add_argument("--model", default="cnn")
     options.add_argument("--epochs", type=int, default=8)
     args = options.parse_args()

@@ -8,7 +8,7 @@ import common
 import packs
 import routes
 
-from jaxnoisy.audit import METHODS
+from jaxnoisy.audit import allowed
 
 LABELS = ("majority", "one_annotator")
 MODELS = ("linear", "mlp")
@@ -19,7 +19,7 @@ def main() -> None:
     options.add_argument("--labels", type=common.words, default=LABELS)
     options.add_argument("--models", type=common.words, default=MODELS)
     options.add_argument("--seeds", type=common.integers, default=tuple(range(10)))
-    options.add_argument("--methods", type=common.words, default=METHODS, help=f"some of {','.join(METHODS)}")
+    options.add_argument("--methods", type=common.words, default=allowed(), help=f"some of {','.join(allowed())}")
     options.add_argument("--epochs", type=int, help="default: the model's recipe")
     args = options.parse_args()
     if args.quick:

@@ -13,7 +13,7 @@ def run(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from jaxnoisy import data, noise
-    from jaxnoisy.audit import METHODS, audit
+    from jaxnoisy.audit import allowed, audit
     from jaxnoisy.progress import epoch_bar
 
     out = Path(arguments.out) if arguments.out else free_folder("jaxnoisy-demo")
@@ -29,5 +29,5 @@ def run(arguments: argparse.Namespace) -> None:
         name=f"digits, {100 * arguments.rate:.3g} % of the labels flipped",
     )
     with epoch_bar() as progress:
-        findings = audit(noisy, methods=METHODS, model="mlp", seed=arguments.seed, progress=progress)
+        findings = audit(noisy, methods=allowed(), model="mlp", seed=arguments.seed, progress=progress)
     finish(findings, out)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from jaxnoisy.cli.clean import load_clean
 from jaxnoisy.cli.folders import checkpoints, claim, free_folder, nothing_left_by_bad_input
 from jaxnoisy.cli.results import chosen_methods, finish
 
@@ -10,16 +11,20 @@ from jaxnoisy.cli.results import chosen_methods, finish
 def run(arguments: argparse.Namespace) -> None:
     """Train on the data, and rank the suspicious labels."""
     from jaxnoisy import data
-    from jaxnoisy.audit import METHODS, audit, within
-    from jaxnoisy.detect import TRACE_METHODS
+    from jaxnoisy.audit import METHODS, allowed, audit
     from jaxnoisy.mesh import default_mesh
     from jaxnoisy.progress import epoch_bar
     from jaxnoisy.training.checkpoint import quiet_writers
     from jaxnoisy.training.recipes import default_model, recipe
 
-    everything = METHODS if arguments.epochs is None else within(arguments.epochs, METHODS)
-    reading_one_run = tuple(name for name in everything if name in TRACE_METHODS)
-    methods = chosen_methods(arguments.method, METHODS, everything=everything, default=reading_one_run)
+    given = arguments.clean is not None
+    methods = chosen_methods(
+        arguments.method,
+        METHODS,
+        everything=allowed(arguments.epochs, clean=given),
+        default=allowed(arguments.epochs, clean=given, more_runs=False),
+    )
+    options = _own_options(arguments, methods)
     if arguments.resume and not arguments.out:
         raise ValueError("--resume needs --out, the folder of the run to go on with")
     out = Path(arguments.out) if arguments.out else free_folder("jaxnoisy-detect")
@@ -28,12 +33,16 @@ def run(arguments: argparse.Namespace) -> None:
     examples = data.load(
         arguments.data, labels=arguments.labels, data_dir=arguments.data_dir, skip_broken=arguments.skip_broken
     )
+    clean = None
+    if given:
+        examples, clean = load_clean(arguments, examples)
     model = default_model(examples) if arguments.model == "auto" else arguments.model
     chosen = ("epochs", "seed", "batch_size", "learning_rate", "optimizer", "record", "flip", "crop")
     config = recipe(model, examples, **{name: getattr(arguments, name) for name in chosen})
     with nothing_left_by_bad_input(out), quiet_writers(), epoch_bar() as progress:
         findings = audit(
             examples,
+            clean=clean,
             methods=methods,
             model=model,
             config=config,
@@ -43,5 +52,14 @@ def run(arguments: argparse.Namespace) -> None:
             checkpoints=checkpoints(out),
             resume=arguments.resume,
             progress=progress,
+            **options,
         )
     finish(findings, out, overwrite=arguments.resume)
+
+
+def _own_options(arguments: argparse.Namespace, methods: tuple[str, ...]) -> dict[str, float]:
+    """The options of influential-rank that were given; refuses them where it does not run."""
+    given = {name: getattr(arguments, name) for name in ("gamma", "damping") if getattr(arguments, name) is not None}
+    if given and "influential-rank" not in methods:
+        raise ValueError(f"--{next(iter(given))} is for influential-rank, which is not among the methods: leave it out")
+    return given

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from cli_runs import FEATURES, GIVEN, LABELS
 
-import jaxnoisy.audit
-from jaxnoisy.audit import METHODS, audit, known_methods, within
+from jaxnoisy.audit import METHODS, allowed, audit, run, threshold
+from jaxnoisy.audit.methods import known_methods
 from jaxnoisy.data import make
 from jaxnoisy.detect import TRACE_METHODS, aum, aum_threshold, threshold_examples
 from jaxnoisy.training import TrainConfig
@@ -31,14 +31,14 @@ def test_every_method_reads_one_recording(examples):
 
 def test_threshold_examples_are_trained_on_in_two_more_runs(examples, monkeypatch):
     """The detector's own function on the two traces, under masks that hide each example at most once."""
-    runs, fit = [], jaxnoisy.audit.fit
+    runs, fit = [], run.fit
 
     def noted(network, data, *arguments, **options):
         result = fit(network, data, *arguments, **options)
         runs.append((data, result.trace))
         return result
 
-    monkeypatch.setattr(jaxnoisy.audit, "fit", noted)
+    monkeypatch.setattr(run, "fit", noted)
     found = audit(examples, methods=["aum-threshold"], model="linear", config=CONFIG, seed=4)
     (main, _), (a, trace_a), (b, trace_b) = runs
     assert main is examples
@@ -52,12 +52,16 @@ def test_threshold_examples_are_trained_on_in_two_more_runs(examples, monkeypatc
     expected = aum_threshold()(trace_a, masks[0], trace_b, masks[1])
     np.testing.assert_array_equal(found.detections["aum-threshold"].scores, expected.scores)
     np.testing.assert_array_equal(found.detections["aum-threshold"].flagged, expected.flagged)
-    assert threshold_examples is jaxnoisy.audit.threshold_examples
+    assert threshold_examples is threshold.threshold_examples
 
 
 def test_methods_that_the_epochs_allow():
-    assert within(1, ["forgetting", "aum", "variability"]) == ("aum",)
-    assert within(2, METHODS) == METHODS
+    compare_epochs = {"forgetting", "variability"}
+    assert allowed(1, clean=True) == tuple(name for name in METHODS if name not in compare_epochs)
+    assert allowed(2, clean=True) == allowed(clean=True) == METHODS
+    assert allowed(2) == (*TRACE_METHODS, "aum-threshold")
+    assert allowed(2, more_runs=False) == tuple(TRACE_METHODS)
+    assert allowed(2, clean=True, more_runs=False) == (*TRACE_METHODS, "influential-rank")
 
 
 def test_by_default_only_methods_that_the_epochs_allow(examples):
@@ -67,11 +71,11 @@ def test_by_default_only_methods_that_the_epochs_allow(examples):
 
 
 def test_methods_are_taken_once_and_in_order():
-    assert known_methods(["el2n", "aum", "el2n"], METHODS) == ("el2n", "aum")
+    assert known_methods(["el2n", "aum", "el2n"]) == ("el2n", "aum")
     with pytest.raises(ValueError, match="no method was given: name some of aum"):
-        known_methods([], METHODS)
+        known_methods([])
     with pytest.raises(ValueError, match=r"method must be one of aum, .*, but is 'aums'"):
-        known_methods(["aum", "aums"], METHODS)
+        known_methods(["aum", "aums"])
 
 
 @pytest.mark.parametrize(
@@ -89,14 +93,14 @@ def test_methods_are_taken_once_and_in_order():
     ],
 )
 def test_arguments_are_refused_before_training(examples, monkeypatch, tmp_path, options, says):
-    monkeypatch.setattr(jaxnoisy.audit, "fit", lambda *_args, **_options: pytest.fail("it trained"))
+    monkeypatch.setattr(run, "fit", lambda *_args, **_options: pytest.fail("it trained"))
     with pytest.raises(ValueError, match=says):
         audit(examples, checkpoints=tmp_path / "new", **options)
     assert not (tmp_path / "new").exists()
 
 
 def test_too_few_examples_for_thresholds_are_refused_before_training(monkeypatch):
-    monkeypatch.setattr(jaxnoisy.audit, "fit", lambda *_args, **_options: pytest.fail("it trained"))
+    monkeypatch.setattr(run, "fit", lambda *_args, **_options: pytest.fail("it trained"))
     with pytest.raises(ValueError, match="at least 3 examples"):
         audit(make(FEATURES[:2], LABELS[:2]), methods=["aum-threshold"], model="linear")
 

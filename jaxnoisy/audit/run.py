@@ -1,27 +1,22 @@
 """The main job: train a model on a labelled data set, record its dynamics, and let the detectors read them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import jax
-import numpy as np
 from jax.sharding import Mesh
 
 from jaxnoisy import check, files
+from jaxnoisy.audit.beyond import Runs, Task
+from jaxnoisy.audit.methods import BEYOND, allowed, known_methods, refuse_impossible
 from jaxnoisy.data.dataset import Dataset
-from jaxnoisy.detect import TRACE_METHODS, Detection, aum_threshold, threshold_examples, threshold_labels
-from jaxnoisy.detect.methods import MIN_EPOCHS
-from jaxnoisy.dynamics import Trace
+from jaxnoisy.data.queries import fitted
 from jaxnoisy.findings import Findings, find
 from jaxnoisy.models import MODEL_NAMES
 from jaxnoisy.timing import timed
 from jaxnoisy.training import EpochReport, Fit, TrainConfig, fit
 from jaxnoisy.training.recipes import default_model, recipe
 from jaxnoisy.training.trained import start
-
-METHODS = (*TRACE_METHODS, "aum-threshold")
-"""Every method that :func:`audit` knows: those that read one trace, and AUM with threshold examples (two more runs)."""
 
 Progress = Callable[[str, EpochReport, int], None]
 """Called after each epoch with the run's name, its report, and the number of epochs."""
@@ -30,9 +25,12 @@ Progress = Callable[[str, EpochReport, int], None]
 def audit(
     data: Dataset,
     *,
+    clean: Dataset | None = None,
     methods: Sequence[str] | None = None,
     model: str = "auto",
     config: TrainConfig | None = None,
+    gamma: float = 0.8,
+    damping: float = 0.01,
     seed: int = 0,
     dtype: str = "float32",
     mesh: Mesh | None = None,
@@ -44,10 +42,14 @@ def audit(
 
     Args:
         data: n examples under their given labels.
+        clean: m examples with clean labels, in the classes of the data, for methods that need some; see
+            :func:`jaxnoisy.data.load_clean`.
         methods: names from :data:`METHODS`; the first is the one that the report follows. By default every method that
-            reads the one trace and has epochs enough.
+            trains no run of its own, has epochs enough, and the clean examples that it needs.
         model: a name that :func:`jaxnoisy.models.build` knows, or "auto": "cnn" for images, "mlp" for features.
         config: how to train; by default :func:`jaxnoisy.training.recipes.recipe`.
+        gamma: for "influential-rank": how many classes must agree, see :func:`jaxnoisy.detect.influential_rank`.
+        damping: for "influential-rank": added to the diagonal of the curvature.
         seed: whole number >= 0, of the initial parameters and, where ``config`` is not given, of the training.
         dtype: "float32", or "bfloat16" for forward and backward passes with float32 parameters.
         mesh: from :func:`jaxnoisy.mesh.data_mesh`, to train on several devices.
@@ -57,13 +59,17 @@ def audit(
 
     Returns:
         :class:`~jaxnoisy.findings.Findings`: a :class:`~jaxnoisy.detect.Detection` per method, the trace, suggested
-        labels, an estimate of the noise rate and, where the clean labels are known, the metrics.
+        labels, an estimate of the noise rate and, where the clean labels are known, the metrics. What a method that
+        reads more than the trace says of itself stands in the settings under its name.
 
-    Cost: one training run for all methods together; "aum-threshold" adds two.
+    Cost: one training run for all methods together; "aum-threshold" adds two. "influential-rank" adds a forward pass
+    over the data, and the algebra of :func:`jaxnoisy.influence.head_overfitting`.
 
     Raises:
-        ValueError: an unknown method or model, a model that does not fit the data, a method that needs more epochs, or
-            a ``config`` that records nothing. All of this is found out before training.
+        ValueError: an unknown method or model, a model that does not fit the data, a method that needs more epochs or
+            clean examples, clean examples that do not fit the data, or a ``config`` that records nothing. All of this
+            is found out before training.
+        FloatingPointError: training diverged.
 
     Example:
         >>> from jaxnoisy.data import load
@@ -78,14 +84,15 @@ def audit(
     config = config or recipe(model, data, seed=seed)
     if config.record == "none":
         raise ValueError('config.record is "none", but detectors read what was recorded: choose "train" or "eval"')
-    names = within(config.epochs, TRACE_METHODS) if methods is None else known_methods(methods, METHODS)
-    for name in set(names) - set(within(config.epochs, names)):
-        raise ValueError(
-            f"{name} compares epochs and needs at least {MIN_EPOCHS[name]}, but the run has {config.epochs}: "
-            f"train for more epochs, or leave out {name}"
-        )
-    # Drawn before training, which is long, in case the data set is too small for them.
-    masks = _threshold_masks(data, seed) if "aum-threshold" in names else []
+    clean = None if clean is None else fitted(clean, data, name="clean")
+    given = clean is not None
+    names = allowed(config.epochs, clean=given, more_runs=False) if methods is None else known_methods(methods)
+    refuse_impossible(names, epochs=config.epochs, clean=given)
+    task = Task(data, clean, model, seed, gamma, damping)
+    # Before training, which is long, in case one of them refuses the data.
+    beyond = {name: BEYOND[name].prepare(task) for name in names if name in BEYOND}
+
+    run = {"model": model, "dtype": dtype, "init_seed": seed, "clean": None if clean is None else clean.fingerprint()}
 
     def train(name: str, examples: Dataset, probabilities: bool = False) -> Fit:
         return fit(
@@ -96,7 +103,7 @@ def audit(
             mesh=mesh,
             checkpoints=None if checkpoints is None else Path(checkpoints) / name,
             resume=resume,
-            run={"model": model, "dtype": dtype, "init_seed": seed},
+            run=run,
             on_epoch=None if progress is None else lambda report: progress(name, report, config.epochs),
         )
 
@@ -105,43 +112,15 @@ def audit(
         main = train("main", data, probabilities="confident-learning" in names)
     timings["compile"] = main.compile_seconds
     assert main.trace is not None
-    others: dict[str, Detection] = {}
-    if "aum-threshold" in names:
-        with timed(timings, "train threshold runs"):
-            others["aum-threshold"] = _with_threshold_examples(train, data, masks)
+    runs = Runs(main, train, timings)
+    found = {name: method(runs) for name, method in beyond.items()}
     settings = {"methods": list(names), "model": model, "dtype": dtype, "seed": seed, **dataclasses.asdict(config)}
-    return find(main.trace, names, others=others, dataset=data, flips=data.flips, settings=settings, timings=timings)
-
-
-def known_methods(methods: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """The methods asked for, in order and once each; ValueError names those that are known."""
-    if not methods:
-        raise ValueError(f"no method was given: name some of {', '.join(known)}")
-    return tuple(dict.fromkeys(check.one_of(name, known, name="method") for name in methods))
-
-
-def within(epochs: int, methods: Iterable[str]) -> tuple[str, ...]:
-    """Those of the methods that a run of so many epochs is long enough for."""
-    return tuple(name for name in methods if epochs >= MIN_EPOCHS.get(name, 1))
-
-
-def _threshold_masks(data: Dataset, seed: int) -> list[np.ndarray]:
-    key = jax.random.fold_in(jax.random.key(seed), 2)
-    return [np.asarray(mask) for mask in threshold_examples(key, data.labels, data.num_classes)]
-
-
-def _with_threshold_examples(
-    train: Callable[[str, Dataset], Fit], data: Dataset, masks: Sequence[np.ndarray]
-) -> Detection:
-    """AUM from two runs, each with other examples moved to a class of their own (Pleiss et al. 2020, section 3.2)."""
-    traces: list[Trace] = []
-    for name, mask in zip(("threshold-a", "threshold-b"), masks):
-        moved = dataclasses.replace(
-            data,
-            labels=np.asarray(threshold_labels(data.labels, mask, data.num_classes), np.int32),
-            class_names=(*data.class_names, "(threshold)"),
-        )
-        trace = train(name, moved).trace
-        assert trace is not None
-        traces.append(trace)
-    return aum_threshold()(traces[0], masks[0], traces[1], masks[1])
+    return find(
+        main.trace,
+        names,
+        others={name: one.detection for name, one in found.items()},
+        dataset=data,
+        flips=data.flips,
+        settings=settings | {name: dict(one.notes) for name, one in found.items() if one.notes},
+        timings=timings,
+    )

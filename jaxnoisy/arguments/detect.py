@@ -1,0 +1,52 @@
+"""Options of ``jaxnoisy detect``."""
+
+from jaxnoisy.arguments import texts, values
+from jaxnoisy.arguments.lines import Commands, command
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    detect = command(
+        commands,
+        "detect",
+        "rank the suspicious labels of your own data",
+        "jaxnoisy detect --data folder:photos --method aum,confident-learning --epochs 20 --out photos-audit",
+        texts.DATA,
+        texts.CLEAN,
+        texts.METHODS,
+        texts.MODELS,
+    )
+    detect.add_argument("--data", required=True, metavar="SPEC", help="the examples and their labels, see data")
+    detect.add_argument("--labels", metavar="SPEC", help=texts.LABELS)
+    detect.add_argument(
+        "--method",
+        default="",
+        metavar="a,b|all",
+        help="methods, see below; issues.csv follows the first (default: all that read one run, aum first)",
+    )
+    detect.add_argument(
+        "--clean", metavar="SPEC|take:K", help="examples whose labels are right, for methods that ask for some, see clean"
+    )
+    detect.add_argument("--gamma", type=values.votes, metavar="G", help=f"influential-rank: {texts.GAMMA}")
+    detect.add_argument(
+        "--damping", type=values.positive, metavar="D", help="influential-rank: added to the curvature (default 0.01)"
+    )
+    detect.add_argument("--model", default="auto", metavar="NAME", help="see models (default: cnn for images, or mlp)")
+    detect.add_argument(
+        "--epochs", type=values.count, metavar="E", help="passes over the data (default: the model's recipe)"
+    )
+    detect.add_argument("--seed", type=values.seed, metavar="S", default=0, help="of everything random (default 0)")
+    detect.add_argument("--out", type=values.path, metavar="DIR", help=texts.OUT)
+    detect.add_argument("--resume", action="store_true", help="go on with the run in --out, if one was interrupted")
+    detect.add_argument("--batch-size", type=values.count, metavar="B", help="examples per step")
+    detect.add_argument("--learning-rate", type=values.positive, metavar="LR", help="at the start of the schedule")
+    detect.add_argument("--optimizer", choices=("sgd", "adamw"), help="default sgd")
+    detect.add_argument(
+        "--record", choices=("train", "eval"), help="dynamics from the training step (default), or from an extra pass"
+    )
+    detect.add_argument("--flip", action="store_true", default=None, help="mirror images at random")
+    detect.add_argument("--crop", type=values.whole(0), metavar="PIXELS", help="pad and crop images at random")
+    detect.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the computation")
+    detect.add_argument("--devices", type=values.count, metavar="N", help="train on N devices (default: all there are)")
+    detect.add_argument("--data-dir", metavar="DIR", help=texts.DATA_DIR)
+    detect.add_argument("--skip-broken", action="store_true", help=texts.SKIP_BROKEN)

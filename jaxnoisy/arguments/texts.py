@@ -1,0 +1,36 @@
+"""Lists that stand below the options in the help of several commands, and help that several options share."""
+
+_TRACE_METHODS = """methods:
+  aum, margin-mixture, small-loss, mean-loss, confident-learning, forgetting,
+  confidence, variability, el2n: read one training run"""
+
+METHODS = f"""{_TRACE_METHODS}
+  aum-threshold: AUM with threshold examples, two runs more
+  influential-rank: by the trained model's last layer, with --clean
+  all: every one that the run allows"""
+
+METHODS_OF_ARRAYS = f"""{_TRACE_METHODS}
+  all: every one that the run allows"""
+
+MODELS = """models:
+  linear, mlp: features, and images as rows of pixels
+  cnn, resnet18, resnet34, resnet50, resnet20, resnet32, preact-resnet18, vgg16:
+  images"""
+
+DATA = """data:
+  digits              scikit-learn's handwritten digits
+  npz:FILE            arrays inputs (n, ...) and labels (n,)
+  folder:DIR          images, one folder per class
+  csv:FILE            numeric columns and a column label
+  tfds:NAME[@SPLIT]   prepared by TFDS as array_record in --data-dir"""
+
+CLEAN = """clean:
+  take:K              K examples of each class, at random, set aside from data
+                      whose clean labels are known
+  any kind of data    in the classes of the training data, with right labels"""
+
+DATA_DIR = "where TFDS keeps its data"
+GAMMA = "classes that must agree to flag: a number such as 8, or a share (default 0.8)"
+LABELS = "other given labels for the same examples: npy:FILE | cifar10n:FILE:NAME | cifar100n:FILE:NAME"
+OUT = "folder for the results (default: a new one)"
+SKIP_BROKEN = "leave out and list images that cannot be read"

@@ -1,0 +1,68 @@
+"""The methods by name, and which of them can be asked for."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from jaxnoisy import check
+from jaxnoisy.audit import influential_rank, threshold
+from jaxnoisy.audit.beyond import Beyond
+from jaxnoisy.detect import MIN_EPOCHS, TRACE_METHODS
+
+BEYOND: Mapping[str, Beyond] = MappingProxyType(
+    {
+        "aum-threshold": Beyond(threshold.prepare, runs=2),
+        "influential-rank": Beyond(influential_rank.prepare, needs_clean=True),
+    }
+)
+"""The methods that read more than the trace."""
+
+METHODS = (*TRACE_METHODS, *BEYOND)
+"""Every method that an audit knows: those that read one trace, and those that need runs or examples of their own."""
+
+
+def allowed(epochs: int | None = None, *, clean: bool = False, more_runs: bool = True) -> tuple[str, ...]:
+    """The methods that can be asked for.
+
+    Args:
+        epochs: of the run, where they are known.
+        clean: whether there are examples with clean labels.
+        more_runs: also those that train runs of their own.
+
+    Example:
+        >>> allowed(1, clean=True, more_runs=False)[-2:]
+        ('el2n', 'influential-rank')
+    """
+    found = []
+    for name in METHODS:
+        long_enough = epochs is None or epochs >= MIN_EPOCHS.get(name, 1)
+        beyond = BEYOND.get(name)
+        possible = beyond is None or ((clean or not beyond.needs_clean) and (more_runs or not beyond.runs))
+        if long_enough and possible:
+            found.append(name)
+    return tuple(found)
+
+
+def known_methods(methods: Sequence[str]) -> tuple[str, ...]:
+    """The methods asked for, in order and once each; ValueError names those that are known."""
+    if not methods:
+        raise ValueError(f"no method was given: name some of {', '.join(METHODS)}")
+    return tuple(dict.fromkeys(check.one_of(name, METHODS, name="method") for name in methods))
+
+
+def refuse_impossible(methods: Sequence[str], *, epochs: int, clean: bool) -> None:
+    """Refuse methods that a run of so many epochs is too short for, or that need clean examples where there are none.
+
+    Raises:
+        ValueError: which, and what to do.
+    """
+    for name in methods:
+        if epochs < MIN_EPOCHS.get(name, 1):
+            raise ValueError(
+                f"{name} compares epochs and needs at least {MIN_EPOCHS[name]}, but the run has {epochs}: "
+                f"train for more epochs, or leave out {name}"
+            )
+        if name in BEYOND and BEYOND[name].needs_clean and not clean:
+            raise ValueError(
+                f"{name} needs examples whose labels are known to be right: give some (--clean SPEC, or --clean "
+                f"take:K from data whose clean labels are known), or leave out {name}"
+            )
