@@ -67,6 +67,28 @@ class Classifier(nnx.Module):
             ValueError: ``x`` has another shape than the model was made for, or images smaller than ``min_size``.
         """
 
+    def stages(self, x: ArrayLike) -> tuple[Array, ...]:
+        """Return one vector per example from every stage of the network: float32 arrays of shape (n, d_l), in order.
+
+        The last one is ``features(x)``. Stages are those the networks are described in: the groups of residual blocks
+        of one width, the convolutions up to a pool, each convolution of the small CNN, each hidden layer of an MLP.
+        Images are averaged over their pixels. A model that names no stages has its features alone.
+
+        Args:
+            x: as for :meth:`features`, which raises the same errors.
+
+        Cost: one forward pass, and in training mode one update of the batch statistics, as of ``features`` alone.
+
+        Example:
+            >>> import jax.numpy as jnp
+            >>> from flax import nnx
+            >>> from jaxnoisy.models import CNN
+            >>> model = CNN(num_classes=10, in_channels=1, widths=(8, 16), rngs=nnx.Rngs(0))
+            >>> [stage.shape for stage in model.stages(jnp.ones((2, 8, 8, 1)))]
+            [(2, 8), (2, 16)]
+        """
+        return (self.features(x),)
+
     def __call__(self, x: ArrayLike) -> Array:
         """Return the logits of ``x``, float32 of shape (n, c); see :meth:`features` for ``x`` and the errors."""
         return self.head(self.features(x))

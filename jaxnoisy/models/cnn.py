@@ -1,5 +1,7 @@
 """A small convolutional network that trains quickly on a CPU."""
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -8,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxnoisy import check
 from jaxnoisy.models import boundary
 from jaxnoisy.models.classifier import Classifier, linear_head
-from jaxnoisy.models.layers import BatchNorm, he_normal_fan_out, max_pool_2x2, space_to_depth
+from jaxnoisy.models.layers import BatchNorm, global_average, he_normal_fan_out, last, max_pool_2x2, space_to_depth
 from jaxnoisy.types import Array, ArrayLike
 
 
@@ -78,6 +80,22 @@ class CNN(Classifier):
 
     def features(self, x: ArrayLike) -> Array:
         """Return the maximum over pixels of the last convolution after its ReLU, float32 of shape (n, widths[-1])."""
+        return self._seen(last(self._convolved(x)))
+
+    def stages(self, x: ArrayLike) -> tuple[Array, ...]:
+        """Return the average over pixels of every convolution after its pool and ReLU, and ``features`` for the last.
+
+        float32 of shapes (n, widths[0]), (n, widths[1]), ...
+        """
+        *before, end = self._convolved(x)
+        return *(global_average(jax.nn.relu(y)) for y in before), self._seen(end)
+
+    @staticmethod
+    def _seen(y: Array) -> Array:
+        return jax.nn.relu(y.max(axis=(1, 2))).astype(jnp.float32)
+
+    def _convolved(self, x: ArrayLike) -> Iterator[Array]:
+        """The convolutions pooled and normalised, before their ReLU."""
         x = boundary.images(
             x, in_channels=self.in_channels, min_size=self.min_size, dtype=self.dtype, model=type(self).__name__
         )
@@ -90,4 +108,4 @@ class CNN(Classifier):
                 y = max_pool_2x2(y)
             if self.norms:
                 y = self.norms[i](y)
-        return jax.nn.relu(y.max(axis=(1, 2))).astype(jnp.float32)
+            yield y

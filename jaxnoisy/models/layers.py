@@ -1,6 +1,7 @@
 """The layers that the convolutional networks here are made of."""
 
 import functools
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -78,6 +79,13 @@ def space_to_depth(x: Array, block: int) -> Array:
     rows, columns = x.shape[1] // block, x.shape[2] // block
     patches = x.reshape(n, rows, block, columns, block, channels).transpose(0, 1, 3, 2, 4, 5)
     return patches.reshape(n, rows, columns, block * block * channels)
+
+
+def last(stages: Iterable[Array]) -> Array:
+    """Return the last of a network's stages, holding on to none of those before it."""
+    for x in stages:
+        y = x
+    return y
 
 
 def global_average(x: Array) -> Array:

@@ -1,5 +1,7 @@
 """The multilayer perceptron."""
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -8,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxnoisy import check
 from jaxnoisy.models import boundary
 from jaxnoisy.models.classifier import Classifier, linear_head
-from jaxnoisy.models.layers import BatchNorm
+from jaxnoisy.models.layers import BatchNorm, last
 from jaxnoisy.types import Array, ArrayLike
 
 
@@ -66,10 +68,17 @@ class MLP(Classifier):
 
     def features(self, x: ArrayLike) -> Array:
         """Return the last hidden layer after its ReLU, float32 of shape (n, hidden[-1])."""
+        return last(self._hidden(x)).astype(jnp.float32)
+
+    def stages(self, x: ArrayLike) -> tuple[Array, ...]:
+        """Return every hidden layer after its ReLU, float32 of shapes (n, hidden[0]), (n, hidden[1]), ..."""
+        return tuple(h.astype(jnp.float32) for h in self._hidden(x))
+
+    def _hidden(self, x: ArrayLike) -> Iterator[Array]:
         h = boundary.flat(x, in_features=self.in_features, dtype=self.dtype, model=type(self).__name__)
         for i, layer in enumerate(self.layers):
             h = layer(h)
             if self.norms:
                 h = self.norms[i](h)
             h = jax.nn.relu(h)
-        return h.astype(jnp.float32)
+            yield h

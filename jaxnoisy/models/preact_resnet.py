@@ -1,5 +1,7 @@
 """The residual network with batch norm and ReLU before each convolution: PreAct-ResNet-18."""
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -8,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxnoisy import check
 from jaxnoisy.models import boundary
 from jaxnoisy.models.classifier import Classifier, linear_head
-from jaxnoisy.models.layers import BatchNorm, conv, global_average
+from jaxnoisy.models.layers import BatchNorm, conv, global_average, last
 from jaxnoisy.types import Array, ArrayLike
 
 
@@ -79,10 +81,18 @@ class PreActResNet18(Classifier):
 
     def features(self, x: ArrayLike) -> Array:
         """Return the average over pixels of the last sum, float32 of shape (n, 512); entries may be negative."""
+        return global_average(last(self._maps(x)))
+
+    def stages(self, x: ArrayLike) -> tuple[Array, ...]:
+        """Return the averages over pixels of the four stages, float32 of shapes (n, 64), ..., (n, 512)."""
+        return tuple(global_average(y) for y in self._maps(x))
+
+    def _maps(self, x: ArrayLike) -> Iterator[Array]:
         x = boundary.images(
             x, in_channels=self.in_channels, min_size=self.min_size, dtype=self.dtype, model=type(self).__name__
         )
         y = self.conv(x)
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             y = block(y)
-        return global_average(y)
+            if i % 2:
+                yield y

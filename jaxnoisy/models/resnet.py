@@ -1,5 +1,7 @@
 """Residual networks with batch norm after each convolution: ResNet-18, -34 and -50."""
 
+import itertools
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import jax
@@ -10,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxnoisy import check
 from jaxnoisy.models import boundary
 from jaxnoisy.models.classifier import Classifier, linear_head
-from jaxnoisy.models.layers import BatchNorm, conv, global_average
+from jaxnoisy.models.layers import BatchNorm, conv, global_average, last
 from jaxnoisy.types import Array, ArrayLike
 
 
@@ -139,15 +141,24 @@ class ResNet(Classifier):
 
     def features(self, x: ArrayLike) -> Array:
         """Return the average over pixels of the last stage, float32 of shape (n, 512 times the expansion)."""
+        return global_average(last(self._maps(x)))
+
+    def stages(self, x: ArrayLike) -> tuple[Array, ...]:
+        """Return the averages over pixels of the four stages, float32 of shapes (n, 64 times the expansion), ..."""
+        return tuple(global_average(y) for y in self._maps(x))
+
+    def _maps(self, x: ArrayLike) -> Iterator[Array]:
         x = boundary.images(
             x, in_channels=self.in_channels, min_size=self.min_size, dtype=self.dtype, model=type(self).__name__
         )
         y = jax.nn.relu(self.norm(self.conv(x)))
         if self.stem == "imagenet":
             y = nnx.max_pool(y, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-        for block in self.blocks:
-            y = block(y)
-        return global_average(y)
+        blocks = iter(self.blocks)
+        for depth in self.depths:
+            for block in itertools.islice(blocks, depth):
+                y = block(y)
+            yield y
 
 
 class ResNet18(ResNet):

@@ -1,5 +1,6 @@
 """The small residual networks made for CIFAR, with shortcuts that have no parameters: ResNet-20, -32, -44, -56."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import jax
@@ -10,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxnoisy import check
 from jaxnoisy.models import boundary
 from jaxnoisy.models.classifier import Classifier, linear_head
-from jaxnoisy.models.layers import BatchNorm, conv, global_average
+from jaxnoisy.models.layers import BatchNorm, conv, global_average, last
 from jaxnoisy.types import Array, ArrayLike
 
 
@@ -79,13 +80,21 @@ class CifarResNet(Classifier):
 
     def features(self, x: ArrayLike) -> Array:
         """Return the average over pixels of the last stage, float32 of shape (n, 64)."""
+        return global_average(last(self._maps(x)))
+
+    def stages(self, x: ArrayLike) -> tuple[Array, ...]:
+        """Return the averages over pixels of the three stages, float32 of shapes (n, 16), (n, 32) and (n, 64)."""
+        return tuple(global_average(y) for y in self._maps(x))
+
+    def _maps(self, x: ArrayLike) -> Iterator[Array]:
         x = boundary.images(
             x, in_channels=self.in_channels, min_size=self.min_size, dtype=self.dtype, model=type(self).__name__
         )
         y = jax.nn.relu(self.norm(self.conv(x)))
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks, start=1):
             y = block(y)
-        return global_average(y)
+            if i % self.depth == 0:
+                yield y
 
 
 class ResNet20(CifarResNet):

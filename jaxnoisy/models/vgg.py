@@ -1,5 +1,7 @@
 """VGG-16 with batch norm, in the form used on CIFAR."""
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -8,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxnoisy import check
 from jaxnoisy.models import boundary
 from jaxnoisy.models.classifier import Classifier, linear_head
-from jaxnoisy.models.layers import BatchNorm, conv, global_average, max_pool_2x2
+from jaxnoisy.models.layers import BatchNorm, conv, global_average, last, max_pool_2x2
 from jaxnoisy.types import Array, ArrayLike
 
 _STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -56,6 +58,13 @@ class VGG16(Classifier):
 
     def features(self, x: ArrayLike) -> Array:
         """Return the average over the pixels of the last pool, float32 of shape (n, 512)."""
+        return global_average(last(self._maps(x)))
+
+    def stages(self, x: ArrayLike) -> tuple[Array, ...]:
+        """Return the averages over pixels of the five pools, float32 of shapes (n, 64), (n, 128), ..., (n, 512)."""
+        return tuple(global_average(y) for y in self._maps(x))
+
+    def _maps(self, x: ArrayLike) -> Iterator[Array]:
         y = boundary.images(
             x, in_channels=self.in_channels, min_size=self.min_size, dtype=self.dtype, model=type(self).__name__
         )
@@ -65,4 +74,4 @@ class VGG16(Classifier):
                 conv_layer, norm = next(layers)
                 y = jax.nn.relu(norm(conv_layer(y)))
             y = max_pool_2x2(y)
-        return global_average(y)
+            yield y
