@@ -17,8 +17,8 @@ class Dataset:
     """Examples with the labels they were given. Checked once, when it is made; never changed after.
 
     Attributes:
-        inputs: (n, d) float features, or (n, height, width, channels) images, uint8 in 0..255 or float. May be a
-            memory map: nothing here copies it.
+        inputs: (n, d) float features; (n, height, width, channels) images, uint8 in 0..255 or float; or clips of them,
+            (n, frames, height, width, channels). May be a memory map: nothing here copies it.
         labels: (n,) int32 given labels, 0 <= label < c.
         class_names: c names, in the order of the labels.
         ids: (n,) text, one unique name per example; by default the row number.
@@ -38,10 +38,10 @@ class Dataset:
     def __post_init__(self) -> None:
         n, c = len(self.labels), len(self.class_names)
         check.labels(self.labels, num_classes=c)
-        if self.inputs.ndim not in (2, 4):
+        if self.inputs.ndim not in (2, 4, 5):
             raise ValueError(
-                f"inputs must have shape (n, d) for features or (n, height, width, channels) for images, "
-                f"but have shape {self.inputs.shape}"
+                f"inputs must have shape (n, d) for features, (n, height, width, channels) for images, or "
+                f"(n, frames, height, width, channels) for clips, but have shape {self.inputs.shape}"
             )
         if len(self.inputs) != n:
             raise ValueError(f"there are {len(self.inputs)} inputs for {n} labels: give one label per example")
@@ -68,8 +68,13 @@ class Dataset:
 
     @property
     def is_images(self) -> bool:
-        """Whether an example is an image rather than a row of features."""
-        return self.inputs.ndim == 4
+        """Whether an example is made of pixels, an image or a clip, rather than a row of features."""
+        return self.inputs.ndim >= 4
+
+    @property
+    def is_clips(self) -> bool:
+        """Whether an example is a clip: several images that share its label."""
+        return self.inputs.ndim == 5
 
     @property
     def flips(self) -> np.ndarray | None:
@@ -114,6 +119,7 @@ def make(
     clean_labels: np.ndarray | None = None,
     name: str = "data",
     skipped: Sequence[str] = (),
+    clips: bool = False,
 ) -> Dataset:
     """Build a :class:`Dataset` from arrays, filling in what is not given.
 
@@ -126,6 +132,7 @@ def make(
         clean_labels: (n,) integers, where the truth is known.
         name: what reports call the data set.
         skipped: what a loader left out, with the reason.
+        clips: whether five axes are clips (n, frames, height, width, channels), and kept as they are.
 
     Raises:
         ValueError, TypeError: for anything that :class:`Dataset` refuses.
@@ -147,7 +154,7 @@ def make(
             )
         class_names = [str(k) for k in range(highest + 1)]
     return Dataset(
-        inputs=_shaped(np.asarray(inputs) if not isinstance(inputs, np.memmap) else inputs),
+        inputs=_shaped(np.asarray(inputs) if not isinstance(inputs, np.memmap) else inputs, axes=5 if clips else 4),
         labels=checked,
         class_names=tuple(str(k) for k in class_names),
         ids=np.arange(len(checked)).astype(str) if ids is None else np.asarray(ids).astype(str),
@@ -157,7 +164,7 @@ def make(
     )
 
 
-def _shaped(inputs: np.ndarray) -> np.ndarray:
+def _shaped(inputs: np.ndarray, *, axes: int) -> np.ndarray:
     if inputs.dtype.kind not in "biuf":
         raise TypeError(f"inputs must be numbers, but have dtype {inputs.dtype}")
     if inputs.ndim < 2:
@@ -171,6 +178,6 @@ def _shaped(inputs: np.ndarray) -> np.ndarray:
         inputs = narrow
     if inputs.ndim == 3:
         return inputs[..., None]
-    if inputs.ndim > 4:
+    if inputs.ndim > axes:
         return inputs.reshape(len(inputs), -1)
     return inputs

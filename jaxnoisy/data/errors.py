@@ -1,8 +1,12 @@
-"""Errors that say which file they are about."""
+"""Errors about files."""
 
 import contextlib
 import os
 from collections.abc import Iterator
+
+
+class UnreadableError(ValueError):
+    """An example, or a part of one, cannot be read: what ``skip_broken`` leaves out."""
 
 
 @contextlib.contextmanager

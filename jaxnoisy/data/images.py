@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnoisy.data.errors import UnreadableError
+
 _AT_ONCE = 1024
 
 
@@ -34,7 +36,8 @@ def read_images(
         The images, (k, height, width, 1 or 3) uint8; their k positions among the n; and a line for each one left out.
 
     Raises:
-        ValueError: an image that cannot be read, none that can, or images of different sizes.
+        ValueError: an image that cannot be read (:class:`~jaxnoisy.data.errors.UnreadableError`), none that can, or
+            images of different sizes.
     """
     out = np.empty((0, 0, 0, 1), np.uint8)
     kept: list[int] = []
@@ -42,7 +45,7 @@ def read_images(
     for i, image in enumerate(_decoded(sources, size)):
         if isinstance(image, str):
             if not skip_broken:
-                raise ValueError(
+                raise UnreadableError(
                     f"{names[i]!r} cannot be read as an image ({image}): repair or remove it, or leave such images out "
                     "with skip_broken=True (--skip-broken)"
                 )

@@ -3,7 +3,7 @@
 import os
 
 from jaxnoisy import check, files
-from jaxnoisy.data import arrays, digits, folders, human, tables, tfds
+from jaxnoisy.data import arrays, clips, digits, flow, folders, human, tables, tfds
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.data.errors import about
 
@@ -11,9 +11,13 @@ DATA_EXAMPLES = {
     "digits": "digits",
     "npz": "npz:train.npz",
     "folder": "folder:photos",
+    "clips": "clips:videos",
     "csv": "csv:table.csv",
     "tfds": "tfds:mnist@train",
 }
+SKIPPING = ("folder", "clips", "tfds")
+"""Kinds of data that can leave out what cannot be read."""
+
 LABEL_EXAMPLES = {
     "npy": "npy:labels.npy",
     "cifar10n": "cifar10n:CIFAR-10_human.pt:worst",
@@ -34,6 +38,9 @@ def load(
         * ``digits``: scikit-learn's handwritten digits, nothing to download.
         * ``npz:FILE``: arrays ``inputs`` and ``labels``, optionally ``clean_labels``, ``class_names``, ``ids``.
         * ``folder:DIR``: image files in one folder per class.
+        * ``clips:DIR`` or ``clips:FILE``: video clips, as folders of frames or in an ``.npz``, of which eight frames
+          each are taken; see :func:`jaxnoisy.data.read_clips` and, for their motion too,
+          :func:`jaxnoisy.data.load_clips`.
         * ``csv:FILE``: numeric columns and a column ``label``, optionally ``clean_label`` and ``id``.
         * ``tfds:NAME`` or ``tfds:NAME@SPLIT``: prepared by TFDS as array_record in ``data_dir``; SPLIT is "train"
           unless it is given, and may be a slice such as ``train[:10%]``.
@@ -50,8 +57,8 @@ def load(
         spec: one of the lines above. Whatever follows the first colon is the name, colons included.
         labels: one of the lines above; the part behind its last colon is NAME.
         data_dir: the folder of prepared data, for ``tfds:`` only.
-        skip_broken: leave out images that cannot be read and list them in ``Dataset.skipped``; for ``folder:`` and
-            ``tfds:`` only.
+        skip_broken: leave out images, or clips, that cannot be read and list them in ``Dataset.skipped``; for
+            ``folder:``, ``clips:`` and ``tfds:`` only.
 
     Returns:
         The data set, checked.
@@ -66,11 +73,35 @@ def load(
         (1797, 10)
     """
     dataset = read(spec, data_dir=data_dir, skip_broken=skip_broken)
-    if labels is not None:
-        dataset = _relabel(dataset, labels)
-    with about((labels or spec).partition(":")[2] or spec):
-        check.at_least_two_classes(dataset.labels)
-    return dataset
+    return _labelled(dataset, spec, labels)
+
+
+def load_clips(
+    spec: str,
+    *,
+    labels: str | None = None,
+    frames: int = clips.FRAMES,
+    flow_length: int = flow.LENGTH,
+    skip_broken: bool = False,
+) -> clips.Clips:
+    """Load the clips that ``spec`` names, and their motion.
+
+    Args:
+        spec: ``clips:DIR`` or ``clips:FILE``, see :func:`jaxnoisy.data.read_streams`.
+        labels: as for :func:`load`.
+        frames: m, of each clip.
+        flow_length: L, pairs of frames in a stack of flow; 0 for no flow.
+        skip_broken: as for :func:`load`.
+
+    Raises:
+        ValueError, TypeError, ImportError: data of another kind, or as from :func:`jaxnoisy.data.read_streams`.
+    """
+    scheme, rest = _split(spec, DATA_EXAMPLES, what="data")
+    if scheme != "clips":
+        raise ValueError(f"data {spec!r} are no clips: write for example {DATA_EXAMPLES['clips']}")
+    found = clips.read_streams(rest, frames=frames, flow_length=flow_length, skip_broken=skip_broken)
+    rgb = _labelled(found.rgb, spec, labels)
+    return found.with_labels(rgb.labels, clean_labels=rgb.clean_labels)
 
 
 def read(
@@ -89,7 +120,7 @@ def read(
         raise ValueError(
             f"data_dir is the folder of data that TFDS prepared, and has no meaning for {spec!r}: leave it out"
         )
-    if skip_broken and scheme not in ("folder", "tfds"):
+    if skip_broken and scheme not in SKIPPING:
         raise ValueError(f"skip_broken leaves out broken images, and has no meaning for {spec!r}: leave it out")
     match scheme:
         case "digits":
@@ -98,11 +129,21 @@ def read(
             return arrays.read_arrays(rest)
         case "folder":
             return folders.read_folder(rest, skip_broken=skip_broken)
+        case "clips":
+            return clips.read_clips(rest, skip_broken=skip_broken)
         case "csv":
             return tables.read_table(rest)
         case _:
             name, _, split = rest.partition("@")
             return tfds.read_tfds(name, data_dir=data_dir, split=split or "train", skip_broken=skip_broken)
+
+
+def _labelled(dataset: Dataset, spec: str, labels: str | None) -> Dataset:
+    if labels is not None:
+        dataset = _relabel(dataset, labels)
+    with about((labels or spec).partition(":")[2] or spec):
+        check.at_least_two_classes(dataset.labels)
+    return dataset
 
 
 def _relabel(dataset: Dataset, labels: str) -> Dataset:

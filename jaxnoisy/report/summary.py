@@ -81,7 +81,7 @@ def describe_data(data: Dataset) -> dict[str, Any]:
         "name": data.name,
         "examples": len(data),
         "classes": data.num_classes,
-        "inputs": "images" if data.is_images else "features",
+        "inputs": "clips" if data.is_clips else "images" if data.is_images else "features",
         "shape": list(data.inputs.shape[1:]),
         "skipped": list(data.skipped),
     }

@@ -27,14 +27,14 @@ class Thumbnail(NamedTuple):
 
 
 def thumbnails(dataset: Dataset, rows: np.ndarray, *, like: Dataset | None = None) -> list[Thumbnail]:
-    """Draw the images at ``rows``.
+    """Draw the images at ``rows``; of clips, the middle frames.
 
     One channel is gray and three are colours; of any other number, the first three (or the first of two) are shown.
     Float images are brought to 0..255 by one scale for the whole data set, see :func:`display_range`. Images larger
     than 128 pixels are made smaller, keeping their shape.
 
     Args:
-        dataset: of (n, height, width, channels) images.
+        dataset: of (n, height, width, channels) images, or clips of them.
         rows: (k,) indices.
         like: the data set whose scale is taken, by default the same.
 
@@ -64,6 +64,8 @@ def display_range(inputs: np.ndarray) -> tuple[float, float]:
 
 
 def _bytes(image: np.ndarray, low: float, high: float) -> np.ndarray:
+    if image.ndim == 4:
+        image = image[len(image) // 2]
     shown = image[..., :3] if image.shape[-1] >= 3 else image[..., 0]
     if shown.dtype == np.uint8:
         return shown

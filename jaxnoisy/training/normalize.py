@@ -15,12 +15,15 @@ class Moments(NamedTuple):
     std: np.ndarray
 
 
+_VALUES = 1 << 25  # 256 MiB in float64
+
+
 def moments(inputs: np.ndarray, *, block: int = 4096) -> Moments:
     """Mean and standard deviation of the last axis, over all others, in float64 and in one pass over blocks.
 
     Args:
         inputs: (n, ..., k) numbers, perhaps a memory map.
-        block: rows held in float64 at a time.
+        block: rows held in float64 at a time, fewer where they are large.
 
     Returns:
         :class:`Moments` of shape (k,). A channel or column that is constant to the precision of float32 gets standard
@@ -29,6 +32,7 @@ def moments(inputs: np.ndarray, *, block: int = 4096) -> Moments:
     axes = tuple(range(inputs.ndim - 1))
     shift = np.asarray(inputs[0], np.float64).mean(axis=axes[:-1]) if inputs.ndim > 2 else np.asarray(inputs[0], float)
     total, squares, count = np.zeros_like(shift), np.zeros_like(shift), 0
+    block = max(1, min(block, _VALUES // (inputs.size // len(inputs))))
     for start in range(0, len(inputs), block):
         # Shifted by one example: the difference of large sums would otherwise cancel.
         part = np.asarray(inputs[start : start + block], np.float64) - shift

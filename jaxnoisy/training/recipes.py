@@ -16,8 +16,8 @@ _LARGEST_RATE = 0.05
 
 
 def default_model(data: Dataset) -> str:
-    """The model for data of this shape: "cnn" for images of at least 8 x 8 pixels, otherwise "mlp"."""
-    return "cnn" if data.is_images and min(data.inputs.shape[1:3]) >= _CNN_FROM else "mlp"
+    """The model for data of this shape: "cnn" for images, or clips, of at least 8 x 8 pixels, otherwise "mlp"."""
+    return "cnn" if data.is_images and min(data.inputs.shape[-3:-1]) >= _CNN_FROM else "mlp"
 
 
 def recipe(model: str, data: Dataset, **chosen: Any) -> TrainConfig:
@@ -40,7 +40,7 @@ def recipe(model: str, data: Dataset, **chosen: Any) -> TrainConfig:
     settings: dict[str, Any] = {"epochs": 20, "learning_rate": _LARGEST_RATE if small else 0.1}
     settings["batch_size"] = min(128, max(8, 1 << (len(data) // 8).bit_length() - 1)) if len(data) >= 8 else len(data)
     if not small and data.is_images and data.inputs.shape[-1] == 3:
-        settings |= {"flip": True, "crop": max(1, data.inputs.shape[1] // 8)}
+        settings |= {"flip": True, "crop": max(1, data.inputs.shape[-3] // 8)}
     settings |= {name: value for name, value in chosen.items() if value is not None}
     check.positive_int(settings["epochs"], name="epochs")
     config = TrainConfig(**settings)
@@ -62,7 +62,7 @@ def gentle_rate(model: str, data: Dataset, config: TrainConfig, *, push: float =
 
     Args:
         model: "linear" or "mlp".
-        data: n examples of d features, or of d values where they are images.
+        data: n examples of d features, or of d values where they are images or the frames of clips.
         config: gives t, b, m and the schedule; its own learning rate is not read.
         push: in nats.
 
@@ -76,7 +76,7 @@ def gentle_rate(model: str, data: Dataset, config: TrainConfig, *, push: float =
         0.007
     """
     check.one_of(model, FLAT_MODELS, name="model")
-    d = math.prod(data.inputs.shape[1:])
+    d = math.prod(data.inputs.shape[2 if data.is_clips else 1 :])
     kernel = d + 1 if model == "linear" else _HIDDEN + (d + 3) / 2
     steps = config.epochs * (0.5 if config.schedule == "cosine" else 1.0) / min(config.batch_size, len(data))
     return min(_LARGEST_RATE, push * (1 - config.momentum) / (kernel * steps))

@@ -104,7 +104,7 @@ def test_the_loaded_data_set_can_be_pickled_apart_from_its_file(npz):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("", "no known kind: write for example digits, npz:train.npz, folder:photos, csv:table.csv, tfds:mnist@train"),
+        ("", "no known kind: write for example digits, npz:train.npz, folder:photos, clips:videos, csv:table.csv"),
         ("train.npz", "'train.npz' is of no known kind: write for example digits, npz:train.npz"),
         ("NPZ:train.npz", "no known kind"),
         ("parquet:x", "no known kind"),
