@@ -19,7 +19,9 @@ class TrainConfig:
         momentum, nesterov: of SGD.
         weight_decay: L2 coefficient, on every parameter as the papers do.
         schedule: "constant", "step" (times ``step_factor`` after each epoch in ``step_epochs``) or "cosine" (to 0).
-        flip, crop: augmentation of images: mirror with probability 1/2; pad by ``crop`` pixels and crop at random.
+        flip, crop: augmentation of images: mirror with probability 1/2; pad by ``crop`` pixels and crop at random. All
+            frames of a clip alike.
+        segments: of clips, train each time on one random frame of each of so many equal parts; 0 for all frames.
         record: "train" takes the dynamics from the training step's own logits, at no extra pass; "eval" adds a pass in
             evaluation mode over all examples after each epoch; "none" takes none.
         trace_dtype: storage of the trace, "float32" or "float16".
@@ -43,6 +45,7 @@ class TrainConfig:
     step_factor: float = 0.1
     flip: bool = False
     crop: int = 0
+    segments: int = 0
     record: Literal["train", "eval", "none"] = "train"
     trace_dtype: Literal["float32", "float16"] = "float32"
     seed: int = 0
@@ -55,6 +58,7 @@ class TrainConfig:
         check.positive_int(self.batch_size, name="batch_size")
         check.positive_int(self.checkpoint_every, name="checkpoint_every")
         check.positive_int(self.crop, name="crop", minimum=0)
+        check.positive_int(self.segments, name="segments", minimum=0)
         check.positive_int(self.seed, name="seed", minimum=0)
         check.one_of(self.optimizer, ("sgd", "adamw"), name="optimizer")
         check.one_of(self.schedule, ("constant", "step", "cosine"), name="schedule")

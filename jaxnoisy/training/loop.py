@@ -225,6 +225,11 @@ def _fit_each_other(
     check.at_least_two_classes(data.labels)
     if (config.flip or config.crop) and not data.is_images:
         raise ValueError(f"flip and crop need images (n, h, w, ch), but the inputs have shape {data.inputs.shape}")
+    if config.segments and not (data.is_clips and data.inputs.shape[1] >= config.segments):
+        raise ValueError(
+            f"{config.segments} segments need clips (n, m, h, w, ch) of at least as many frames, but the inputs have "
+            f"shape {data.inputs.shape}"
+        )
     one = jax.ShapeDtypeStruct((1, *data.inputs.shape[1:]), jnp.float32)
     logits = jax.eval_shape(network.evaluate, params, rest, one)
     if logits.shape != (1, data.num_classes):

@@ -61,7 +61,8 @@ def train_step(
 
     def step(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Sums]:
         batch = sharding.split_batch(batch, mesh)
-        inputs = augment(key, normalize(batch.inputs, scale), flip=config.flip, crop=config.crop)
+        scaled = normalize(batch.inputs, scale)
+        inputs = augment(key, scaled, flip=config.flip, crop=config.crop, segments=config.segments)
         weight = batch.weights.sum()
 
         def objective(params):  # type: ignore[no-untyped-def]

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnoisy.training.augment import augment, random_crop, random_flip
+from jaxnoisy.training.augment import augment, random_crop, random_flip, random_frames
 
 
 def pictures(b=64, h=5, w=4, ch=2, dtype=np.float32):
@@ -83,3 +83,37 @@ def test_it_jits_and_the_key_decides():
     a, b = jitted(jax.random.key(0), x), jitted(jax.random.key(1), x)
     np.testing.assert_array_equal(a, augment(jax.random.key(0), x, flip=True, crop=2))
     assert not np.array_equal(a, b)
+
+
+def test_frames_of_a_clip_are_mirrored_and_cropped_alike():
+    still = pictures(40)
+    clips = jnp.asarray(np.repeat(still[:, None], 3, axis=1))
+    out = np.asarray(augment(jax.random.key(4), clips, flip=True, crop=2))
+    assert out.shape == clips.shape
+    np.testing.assert_array_equal(out, np.repeat(out[:, :1], 3, axis=1))
+    np.testing.assert_array_equal(out[:, 0], augment(jax.random.key(4), jnp.asarray(still), flip=True, crop=2))
+    assert (out[:, 0] != still).any()
+
+
+@pytest.mark.parametrize(("m", "segments"), [(12, 4), (7, 3), (5, 5)])
+def test_one_random_frame_of_each_part(m, segments):
+    b = 3000
+    clips = jnp.broadcast_to(jnp.arange(m).reshape(1, m, 1, 1, 1), (b, m, 1, 1, 2))
+    out = np.asarray(random_frames(jax.random.key(0), clips, segments))
+    assert out.shape == (b, segments, 1, 1, 2)
+    drawn = out[..., 0, 0, 0]
+    edges = np.arange(segments + 1) * m / segments
+    for k in range(segments):
+        # A frame on the border of two parts belongs to each by its share.
+        inside = np.clip(np.minimum(np.arange(m) + 1, edges[k + 1]) - np.maximum(np.arange(m), edges[k]), 0, None)
+        counts, share = np.bincount(drawn[:, k], minlength=m), inside * b * segments / m
+        assert not counts[inside < 1e-9].any()
+        assert (np.abs(counts - share) <= 5 * np.sqrt(share) + 1e-6).all()
+
+
+def test_segments_need_clips_of_as_many_frames():
+    for shape in ((2, 4, 4, 1), (2, 3, 4, 4, 1)):
+        with pytest.raises(ValueError, match="4 segments need clips"):
+            augment(jax.random.key(0), jnp.zeros(shape), flip=False, crop=0, segments=4)
+    clips = jnp.arange(5.0).reshape(1, 5, 1, 1, 1)
+    np.testing.assert_array_equal(augment(jax.random.key(0), clips, flip=False, crop=0, segments=5), clips)
