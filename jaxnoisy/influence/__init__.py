@@ -1,6 +1,7 @@
 """Influence of training examples on losses, predictions and parameters, by inverse curvature."""
 
-from jaxnoisy.influence import head
+from jaxnoisy.influence import head, head_frames
+from jaxnoisy.influence.frames_overfitting import frames_overfitting
 from jaxnoisy.influence.gradients import gradients, scalar_gradients
 from jaxnoisy.influence.overfitting import OverfittingInfo, head_overfitting, overfitting
 from jaxnoisy.influence.overfitting_scores import OverfittingScores, overfitting_scores
@@ -18,9 +19,11 @@ __all__ = [
     "Rows",
     "SelfInfluence",
     "Top",
+    "frames_overfitting",
     "from_matrix",
     "gradients",
     "head",
+    "head_frames",
     "head_overfitting",
     "matrix",
     "overfitting",
