@@ -58,6 +58,8 @@ def train(
     config: TrainConfig | None = None,
     seed: int = 0,
     mesh: Mesh | None = None,
+    checkpoints: files.PathLike | None = None,
+    resume: bool = False,
     on_epoch: Callable[[EpochReport], None] | None = None,
 ) -> Trained:
     """Train a model by its recipe and keep nothing but the model.
@@ -68,10 +70,12 @@ def train(
         config: how to train; by default :func:`jaxnoisy.training.recipes.recipe`. Nothing is recorded.
         seed: of the initial parameters and, where ``config`` is not given, of the training.
         mesh: from :func:`jaxnoisy.mesh.data_mesh`, to train on several devices; the result lies on the first.
+        checkpoints: folder for checkpoints, by which a run that was interrupted goes on.
+        resume: go on from the last of them.
         on_epoch: called after each epoch.
 
     Raises:
-        ValueError: an unknown model, or one that does not fit the data.
+        ValueError: an unknown model, one that does not fit the data, or a checkpoint folder of another run.
         FloatingPointError: the loss stopped being finite.
 
     Example:
@@ -83,7 +87,16 @@ def train(
     """
     name = default_model(data) if model == "auto" else check.one_of(model, ("auto", *MODEL_NAMES), name="model")
     config = config or recipe(name, data, seed=seed, record="none")
-    done = fit(start(name, data, seed=seed), data, config, mesh=mesh, on_epoch=on_epoch)
+    done = fit(
+        start(name, data, seed=seed),
+        data,
+        config,
+        mesh=mesh,
+        checkpoints=checkpoints,
+        resume=resume,
+        run={"model": name, "dtype": "float32", "init_seed": seed},
+        on_epoch=on_epoch,
+    )
     params, rest = jax.device_put(jax.device_get((done.state.params, done.state.rest)))
     settings = {"model": name, "epochs": config.epochs, "seed": seed}
     return Trained(done.network.merge(params, rest), done.scale, settings)
