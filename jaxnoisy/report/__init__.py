@@ -5,6 +5,8 @@ from jaxnoisy.report.folder import FILES, refuse_other_run, write
 from jaxnoisy.report.influence_folder import INFLUENCE_FILES, write_influences
 from jaxnoisy.report.influence_summary import summarize_influences
 from jaxnoisy.report.issues import COLUMNS, Issues, rank_issues, read_issues, write_issues
+from jaxnoisy.report.repair_folder import REPAIR_FILES, write_repair
+from jaxnoisy.report.repair_summary import summarize_repair
 from jaxnoisy.report.staging import refuse_other_results
 from jaxnoisy.report.summary import summarize
 from jaxnoisy.report.table import plain_table, rich_table
@@ -13,6 +15,7 @@ __all__ = [
     "COLUMNS",
     "FILES",
     "INFLUENCE_FILES",
+    "REPAIR_FILES",
     "Issues",
     "plain_table",
     "rank_issues",
@@ -23,8 +26,10 @@ __all__ = [
     "rich_table",
     "summarize",
     "summarize_influences",
+    "summarize_repair",
     "write",
     "write_detections",
     "write_influences",
     "write_issues",
+    "write_repair",
 ]

@@ -1,5 +1,7 @@
 """How the pages are filled in: everything that comes from the data is escaped."""
 
+from typing import overload
+
 import jinja2
 from markupsafe import Markup
 
@@ -24,6 +26,14 @@ def template(name: str) -> jinja2.Template:
         "shown": text.shown,
     }
     return environment.get_template(name)
+
+
+@overload
+def markup(picture: Picture) -> Picture: ...
+
+
+@overload
+def markup(picture: None) -> None: ...
 
 
 def markup(picture: Picture | None) -> Picture | None:
