@@ -1,5 +1,6 @@
 """A trained model as pure functions of inputs as they are stored: trained now, or read from an earlier run."""
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,13 +8,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
 from jaxnoisy import check, files
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.models import MODEL_NAMES, Classifier, build
-from jaxnoisy.training.checkpoint import read_run, restore_part
+from jaxnoisy.training.checkpoint import Checkpoints, read_run, restore_part
 from jaxnoisy.training.config import TrainConfig
 from jaxnoisy.training.loop import EpochReport, fit
 from jaxnoisy.training.network import functional
@@ -102,27 +104,62 @@ def train(
     return Trained(done.network.merge(params, rest), done.scale, settings)
 
 
-def load(folder: files.PathLike, data: Dataset) -> Trained:
-    """The model that ``jaxnoisy detect`` trained on the same data and left in its folder of results.
+def save(trained: Trained, folder: files.PathLike, data: Dataset, *, whole: Dataset | None = None) -> None:
+    """Write down a model that no single training run has come to, where :func:`load` finds it.
 
     Args:
-        folder: what was given to ``detect`` as ``--out``. Nothing is written there.
-        data: the data set it was trained on.
+        trained: a model of :func:`jaxnoisy.models.build` as its name alone makes it; the settings give the name, the
+            epochs and the seed.
+        folder: of the checkpoint: :data:`RUN` in a folder of results. One that holds this model already is left alone.
+        data: what it was trained on, under the labels as given.
+        whole: the data set that ``data`` is a part of, by which the model is to be recognised as well.
+
+    Raises:
+        ValueError: a model without such a name, or a folder that holds another one.
+        OSError: the model cannot be written.
+    """
+    name = check.one_of(str(trained.settings.get("model")), MODEL_NAMES, name="model")
+    _, params, rest = functional(trained.model)
+    epochs = int(trained.settings.get("epochs", 0))
+    run = {
+        "model": name,
+        "epochs": epochs,
+        "init_seed": trained.settings.get("seed"),
+        "refined": trained.settings.get("refined"),
+        "parameters": sum(a.size for a in jax.tree.leaves(params)),
+        "data": data.fingerprint(),
+        "whole": None if whole is None else whole.fingerprint(),
+    }
+    scale = {key: jnp.asarray(value) for key, value in trained.scale._asdict().items()}
+    with contextlib.closing(Checkpoints(folder, run, resume=True)) as saved:
+        if saved.latest() is None:
+            saved.save(epochs, {"params": params, "rest": rest, "scale": scale})
+
+
+def load(folder: files.PathLike, data: Dataset) -> Trained:
+    """The model that ``jaxnoisy detect`` or ``repair`` trained on the same data and left in its folder of results.
+
+    Args:
+        folder: what was given as ``--out``. Nothing is written there.
+        data: the data set it was trained on, under the labels as given.
 
     Returns:
-        The model of the last epoch. It computes in float32, also where it was trained in bfloat16.
+        The model of the last epoch; of a repair, the last model. It computes in float32, also where it was trained in
+        bfloat16.
 
     Raises:
         ValueError: a folder without checkpoints, of an unfinished run, or of a run on other data or of another network.
     """
     where = os.fspath(folder)
     if not (Path(folder) / RUN).is_dir():
-        raise ValueError(f"{where!r} holds no checkpoints of a run of jaxnoisy detect (there is no {RUN} in it)")
+        raise ValueError(
+            f"{where!r} holds no checkpoints of a finished run of jaxnoisy detect or repair (there is no {RUN} in it)"
+        )
     run = read_run(Path(folder) / RUN)
     name, seen = run.get("model"), data.fingerprint()
     if name not in MODEL_NAMES:
         raise ValueError(f"{where!r} holds a run of the model {name!r}, which is none of {', '.join(MODEL_NAMES)}")
-    if run.get("data") != seen:
+    if seen not in (run.get("data"), run.get("whole")):
         raise ValueError(
             f"{where!r} holds a model that was trained on other examples or other labels (fingerprint "
             f"{run.get('data')} there, {seen} here): give the data and labels of that run"
@@ -131,14 +168,22 @@ def load(folder: files.PathLike, data: Dataset) -> Trained:
     size = sum(a.size for a in jax.tree.leaves(params))
     if run.get("parameters") != size:
         raise ValueError(f"{where!r} holds {run.get('parameters')} parameters, but {name} has {size} on this data")
-    found, epoch = restore_part(Path(folder) / RUN, {"params": params, "rest": rest})
+    like = {"params": params, "rest": rest}
+    if run.get("refined"):
+        like["scale"] = dict.fromkeys(Moments._fields, jnp.zeros(data.inputs.shape[-1]))
+    found, epoch = restore_part(Path(folder) / RUN, like)
     if epoch != run.get("epochs"):
         raise ValueError(
             f"{where!r} holds an unfinished run, {epoch} of {run.get('epochs')} epochs: finish it with "
             f"jaxnoisy detect --out {where} --resume and its other options"
         )
     settings = {"model": name, "epochs": epoch, "seed": run.get("init_seed"), "checkpoint": where}
-    return Trained(network.merge(found["params"], found["rest"]), moments(data.inputs), settings)
+    if "scale" in like:
+        settings["refined"] = run["refined"]
+        scale = Moments(**{key: np.asarray(value) for key, value in found["scale"].items()})
+    else:
+        scale = moments(data.inputs)
+    return Trained(network.merge(found["params"], found["rest"]), scale, settings)
 
 
 class Pure(NamedTuple):
