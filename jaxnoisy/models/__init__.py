@@ -4,6 +4,7 @@ from jaxnoisy.models.build import FLAT_MODELS, IMAGE_MODELS, MODEL_NAMES, build
 from jaxnoisy.models.classifier import Classifier
 from jaxnoisy.models.cnn import CNN
 from jaxnoisy.models.linear import SoftmaxRegression
+from jaxnoisy.models.lstm import LSTM
 from jaxnoisy.models.mlp import MLP
 from jaxnoisy.models.preact_resnet import PreActResNet18
 from jaxnoisy.models.resnet import ResNet18, ResNet34, ResNet50
@@ -14,6 +15,7 @@ __all__ = [
     "CNN",
     "FLAT_MODELS",
     "IMAGE_MODELS",
+    "LSTM",
     "MLP",
     "MODEL_NAMES",
     "VGG16",

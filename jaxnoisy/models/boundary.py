@@ -57,6 +57,18 @@ def images(x: ArrayLike, *, in_channels: int, min_size: int, dtype: DTypeLike, m
     return jnp.asarray(x, dtype)
 
 
+def sequences(x: ArrayLike, *, in_features: int, dtype: DTypeLike, model: str) -> Array:
+    """Return a batch of sequences (n, t, in_features) in ``dtype``."""
+    _floats(x, model=model)
+    if x.ndim != 3 or x.shape[1] < 1 or x.shape[2] != in_features:
+        hint = ": add the axis of signals with x[..., None]" if x.ndim == 2 and in_features == 1 else ""
+        raise ValueError(
+            f"{model} was made for {in_features} values per step and takes shape (n, t, {in_features}) with t >= 1, "
+            f"but was given shape {x.shape}{hint}"
+        )
+    return jnp.asarray(x, dtype)
+
+
 def _axis_hint(shape: tuple[int, ...], in_channels: int) -> str:
     if len(shape) == 3 and shape[2] == in_channels:
         return ": for one image, add the batch axis with x[None]"
