@@ -12,7 +12,7 @@ from jaxnoisy.detect import Detection
 from jaxnoisy.refine.evidence import FirstSight, first_sight
 from jaxnoisy.refine.rounds import Progress, Rounds
 from jaxnoisy.refine.scoring import Scored, scorer
-from jaxnoisy.refine.setting import OnEpoch, Setting
+from jaxnoisy.refine.setting import OnEpoch, OnRound, Setting
 from jaxnoisy.refine.subject import Subject, Weights, accuracy, learned
 from jaxnoisy.repair import begin, post_train
 from jaxnoisy.training.config import TrainConfig
@@ -61,6 +61,7 @@ def make_rounds(
     evidence: bool,
     mesh: Mesh | None = None,
     on_epoch: OnEpoch | None = None,
+    on_round: OnRound | None = None,
 ) -> tuple[Progress, FirstSight | None]:
     """Make the rounds that are left, each of them on disk when it is done.
 
@@ -71,6 +72,7 @@ def make_rounds(
         evidence: also return what the first round saw.
         mesh: to train on.
         on_epoch: called after each epoch.
+        on_round: called for each round, those that are read back too.
     """
     choices, data, subject = task.choices, task.data, task.subject
     score = scorer(
@@ -93,6 +95,9 @@ def make_rounds(
     n, first = len(data), None
     start = begin(task.original, n, before["validation"])
     progress = saved.restore(Progress(start, np.zeros(n, np.int32), np.zeros(n), (), ()))
+    if on_round is not None:
+        for info in progress.infos:
+            on_round(info)
     while not progress.state.finished:
         find = _Find(progress.state.round + 1, score, saved, task, evidence)
         step = post_train(
@@ -107,6 +112,8 @@ def make_rounds(
         state, info = step(progress.state, data.labels, data.flips)
         progress = progress.after(state, info, find.scores, find.said)
         saved.save(progress)
+        if on_round is not None:
+            on_round(info)
         first = first or find.first
     if evidence and first is None:
         first = _look_again(task, score)

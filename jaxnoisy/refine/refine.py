@@ -15,7 +15,7 @@ from jaxnoisy.refine.evidence import embedded_rows
 from jaxnoisy.refine.evidence import evidence as gathered
 from jaxnoisy.refine.loop import make_rounds
 from jaxnoisy.refine.rounds import Progress, Rounds
-from jaxnoisy.refine.setting import Choices, OnEpoch, Setting, setting
+from jaxnoisy.refine.setting import Choices, OnEpoch, OnRound, Setting, setting
 from jaxnoisy.refine.subject import Subject, Weights, accuracy, apart, fingerprint, head_data
 from jaxnoisy.repaired import Repaired
 from jaxnoisy.timing import timed
@@ -48,6 +48,7 @@ def refine(
     mesh: Mesh | None = None,
     seed: int = 0,
     on_epoch: OnEpoch | None = None,
+    on_round: OnRound | None = None,
     timings: Mapping[str, float] | None = None,
 ) -> tuple[Repaired, Trained]:
     """Post-train a model without the examples that it overfits to, relabel these, and train anew.
@@ -89,6 +90,7 @@ def refine(
         mesh: from :func:`jaxnoisy.mesh.data_mesh`, to train on several devices.
         seed: of the new model, of what is drawn, and of training where no settings are given.
         on_epoch: called after each epoch with "round 1", ..., or "anew".
+        on_round: called with the record of each round when it is done, or read back.
         timings: seconds of earlier stages; those taken here are added.
 
     Returns:
@@ -135,7 +137,9 @@ def refine(
     with timed(seconds, "measure"):
         before = _measured(task, task.subject, task.original)
     saved = Rounds(checkpoints, _identity(task, whole), resume=resume)
-    progress, first = make_rounds(task, before, saved, evidence=evidence, mesh=mesh, on_epoch=on_epoch)
+    progress, first = make_rounds(
+        task, before, saved, evidence=evidence, mesh=mesh, on_epoch=on_epoch, on_round=on_round
+    )
     for stage, name in (("find", "score"), ("train", "post-train")):
         seconds[name] = sum(info.seconds.get(stage, 0.0) for info in progress.infos)
     state = progress.state

@@ -20,7 +20,7 @@ from jaxnoisy.refine.heads import SOLVERS, refuse_too_wide
 from jaxnoisy.refine.post_recipe import post_recipe
 from jaxnoisy.refine.scoring import METHODS, voters
 from jaxnoisy.refine.subject import Subject, Weights, apart, head_params
-from jaxnoisy.repair import drop, relabel
+from jaxnoisy.repair import RoundInfo, drop, relabel
 from jaxnoisy.training.config import TrainConfig
 from jaxnoisy.training.loop import EpochReport
 from jaxnoisy.training.recipes import recipe
@@ -28,6 +28,9 @@ from jaxnoisy.training.trained import Trained, start
 
 OnEpoch = Callable[[str, EpochReport, int], None]
 """Called after each epoch with the run's name, its report, and the number of epochs."""
+
+OnRound = Callable[[RoundInfo], None]
+"""Called after each round with its record."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
