@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnoisy import check
-from jaxnoisy.types import Array, Key
+from jaxnoisy.types import Array, ArrayLike, Key
 
 
 class LSTMLayer(NamedTuple):
@@ -19,9 +19,9 @@ class LSTMLayer(NamedTuple):
         bias: (4 h,).
     """
 
-    kernel: Array
-    recurrent: Array
-    bias: Array
+    kernel: ArrayLike
+    recurrent: ArrayLike
+    bias: ArrayLike
 
 
 def init(key: Key, *, features: int, hidden: int, layers: int) -> tuple[LSTMLayer, ...]:

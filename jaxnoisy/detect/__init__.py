@@ -10,6 +10,11 @@ from jaxnoisy.detect.el2n import el2n
 from jaxnoisy.detect.forgetting import forgetting
 from jaxnoisy.detect.influential_rank import InfluentialRankInfo, influential_rank
 from jaxnoisy.detect.label_quality import label_quality
+from jaxnoisy.detect.lstm import LSTMDetector, lstm
+from jaxnoisy.detect.lstm_config import LSTMConfig
+from jaxnoisy.detect.lstm_file import load_detector, save_detector
+from jaxnoisy.detect.lstm_fit import LSTMInfo
+from jaxnoisy.detect.lstm_training import fine_tune, train_detector
 from jaxnoisy.detect.margin_mixture import margin_mixture
 from jaxnoisy.detect.methods import MIN_EPOCHS, NEEDS_PROBABILITIES, TRACE_METHODS, methods_for
 from jaxnoisy.detect.prune import PRUNE_RULES, label_issues
@@ -25,6 +30,9 @@ __all__ = [
     "Detection",
     "Detector",
     "InfluentialRankInfo",
+    "LSTMConfig",
+    "LSTMDetector",
+    "LSTMInfo",
     "aum",
     "aum_threshold",
     "class_thresholds",
@@ -33,16 +41,21 @@ __all__ = [
     "el2n",
     "estimated_joint",
     "estimated_noise_rate",
+    "fine_tune",
     "forgetting",
     "influential_rank",
     "label_issues",
     "label_quality",
+    "load_detector",
+    "lstm",
     "margin_mixture",
     "methods_for",
     "ranking",
     "rules",
+    "save_detector",
     "small_loss",
     "threshold_examples",
     "threshold_labels",
+    "train_detector",
     "variability",
 ]

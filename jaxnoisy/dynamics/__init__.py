@@ -1,6 +1,6 @@
 """Training dynamics: recording them on the device or on the host, and the signals they hold."""
 
-from jaxnoisy.dynamics import recorder, signals
+from jaxnoisy.dynamics import inputs, recorder, signals
 from jaxnoisy.dynamics.host import HostRecorder
 from jaxnoisy.dynamics.observation import Observation, observe
 from jaxnoisy.dynamics.recorder import RecorderState
@@ -13,6 +13,7 @@ __all__ = [
     "Trace",
     "flips",
     "from_probabilities",
+    "inputs",
     "load",
     "observe",
     "recorder",
