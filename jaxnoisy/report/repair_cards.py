@@ -9,8 +9,8 @@ from jaxnoisy.report.strips import Strip, feature_strips
 from jaxnoisy.report.text import percent, shown
 from jaxnoisy.report.thumbnails import Thumbnail, thumbnails
 
-SIZES = {"relabelled": 24, "restored": 12, "left out": 12}
-"""How many examples the page shows of each fate."""
+SHOWN = 48
+"""How many examples the page shows in all."""
 
 
 class Card(NamedTuple):
@@ -50,7 +50,7 @@ class Gallery(NamedTuple):
         fate: "relabelled" for those that are used again under another label, "restored" for those that are used again
             under their own, "left out" for the rest.
         total: how many there are.
-        cards: some of them, the most suspicious first.
+        cards: of all, or of the most suspicious, the most suspicious first.
     """
 
     fate: str
@@ -67,8 +67,8 @@ def galleries(found: Repaired) -> list[Gallery]:
         "restored": found.used & ~found.changed,
         "left out": ~found.used,
     }
-    rows = {fate: order[chosen[order]] for fate, chosen in fates.items()}
-    return [Gallery(fate, len(at), _cards(found, at[: SIZES[fate]])) for fate, at in rows.items() if len(at)]
+    rows = {fate: order[chosen[order]] for fate, chosen in fates.items() if chosen[order].any()}
+    return [Gallery(fate, len(at), _cards(found, at[: SHOWN // len(rows)])) for fate, at in rows.items()]
 
 
 def _cards(found: Repaired, rows: np.ndarray) -> list[Card]:

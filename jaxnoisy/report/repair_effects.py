@@ -83,7 +83,7 @@ def influence_spread(rows: np.ndarray, spread: np.ndarray, parts: Groups) -> Pic
         f"{name}: {len(at):,} examples, median deviation {np.median(deviation[at]):.3g}" for name, _, at in sides
     )
     outside = int((np.abs(mean) + deviation > reach).sum())
-    notes = [f"{outside:,} of the bands reach beyond the chart."] if outside else []
+    notes = [f"Bands that reach beyond the chart: {outside:,}."] if outside else []
     if max(len(at) for _, _, at in sides) > _DRAWN:
         notes.append(f"At most {_DRAWN:,} examples on either side are drawn, chosen at random.")
     return Picture(drawn.svg, f"Influence on {spread.shape[1]:,} validation examples; {said}.", " ".join(notes))

@@ -1,5 +1,6 @@
 """The charts of the scores that candidates come from: the loss beside OSM, for two kinds of examples."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxnoisy.repaired import Repaired
 from jaxnoisy.report.canvas import FLAGGED, KEPT, chart, legend_above
 from jaxnoisy.report.figures import Picture
 
-_BINS = 50
+_BARS = 50
 _WITHIN = (0.001, 0.999)
 
 
@@ -79,7 +80,7 @@ def score_histograms(losses: np.ndarray, osm: np.ndarray, parts: Groups) -> list
     measured = {"loss": _standardised(losses), "OSM": np.asarray(osm, np.float64)}
     if np.allclose(measured["loss"], measured["OSM"], atol=1e-3, equal_nan=True):
         del measured["OSM"]
-    binned = {name: bars(v, parts.second, count=_BINS, within=_WITHIN) for name, v in measured.items()}
+    binned = {name: bars(v, parts.second, most=_BARS, within=_WITHIN) for name, v in measured.items()}
     logarithmic = any(_dwarfed(drawn) for drawn in binned.values())
     return [_histogram(values, name, parts, binned[name], logarithmic) for name, values in measured.items()]
 
@@ -90,13 +91,13 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return (read - finite.mean()) / (finite.std() or 1.0) if len(finite) else read
 
 
-def bars(values: np.ndarray, second: np.ndarray, *, count: int, within: tuple[float, float]) -> Bars:
+def bars(values: np.ndarray, second: np.ndarray, *, most: int, within: tuple[float, float]) -> Bars:
     """Count values in equal bars between two of their quantiles; values that are not numbers are left out.
 
     Args:
         values: (k,) floats.
         second: (k,) bool, which of them are of the second kind.
-        count: how many bars.
+        most: how many bars at most; of few values fewer, so that the bars hold several.
         within: the quantiles.
     """
     finite = np.isfinite(values)
@@ -104,7 +105,7 @@ def bars(values: np.ndarray, second: np.ndarray, *, count: int, within: tuple[fl
     low, high = (float(q) for q in np.quantile(read, within)) if len(read) else (0.0, 0.0)
     if not low < high:
         low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, count + 1)
+    edges = np.linspace(low, high, min(most, 8 + int(math.sqrt(len(read)))) + 1)
     inside = np.clip(read, low, high)
     first, other = (np.histogram(inside[chosen], edges)[0] for chosen in (~of_second, of_second))
     return Bars(edges, first, other, int(((read < low) | (read > high)).sum()))

@@ -60,7 +60,7 @@ def class_votes(osd: np.ndarray, info: InfluentialRankInfo, parts: Groups) -> li
 
 
 def _votes_of(k: int, values: np.ndarray, mixture: Mixture, second: np.ndarray) -> ClassVotes:
-    binned = bars(values, second, count=_BARS, within=_WITHIN)
+    binned = bars(values, second, most=_BARS, within=_WITHIN)
     line = float(mixture.means[0])
     # As the vote itself, to rounding.
     votes = int((values >= line - 1e-9 * float(np.ptp(values))).sum())
