@@ -25,12 +25,15 @@ def add(commands: Commands) -> None:
         help="methods, see below; issues.csv follows the first (default: all that read one run, aum first)",
     )
     detect.add_argument(
-        "--clean", metavar="SPEC|take:K", help="examples whose labels are right, for methods that ask for some, see clean"
+        "--clean",
+        metavar="SPEC|take:K",
+        help="examples whose labels are right, for methods that ask for some, see clean",
     )
     detect.add_argument("--gamma", type=values.votes, metavar="G", help=f"influential-rank: {texts.GAMMA}")
     detect.add_argument(
         "--damping", type=values.positive, metavar="D", help="influential-rank: added to the curvature (default 0.01)"
     )
+    detect.add_argument("--solver", metavar="NAME", help=f"influential-rank: {texts.SOLVER}")
     detect.add_argument("--model", default="auto", metavar="NAME", help="see models (default: cnn for images, or mlp)")
     detect.add_argument(
         "--epochs", type=values.count, metavar="E", help="passes over the data (default: the model's recipe)"

@@ -31,6 +31,7 @@ CLEAN = """clean:
 
 DATA_DIR = "where TFDS keeps its data"
 GAMMA = "classes that must agree to flag: a number such as 8, or a share (default 0.8)"
+SOLVER = "exact | ekfac, approximate, for wide last layers | cg, slow (default exact)"
 LABELS = "other given labels for the same examples: npy:FILE | cifar10n:FILE:NAME | cifar100n:FILE:NAME"
 OUT = "folder for the results (default: a new one)"
 SKIP_BROKEN = "leave out and list images that cannot be read"

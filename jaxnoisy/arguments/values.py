@@ -34,6 +34,14 @@ def share(text: str) -> float:
     return value
 
 
+def below_one(text: str) -> float:
+    """A number from 0 up to 1, which it must not reach."""
+    value = _number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 up to but not including 1, but is {text!r}")
+    return value
+
+
 def positive(text: str) -> float:
     """A finite number above 0."""
     value = _number(text)

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
-
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.detect import Detection
 from jaxnoisy.training import Fit
@@ -20,6 +18,7 @@ class Task(NamedTuple):
         seed: of everything random.
         gamma: see :func:`jaxnoisy.detect.influential_rank`.
         damping: added to the diagonal of a curvature.
+        solver: one of :data:`jaxnoisy.refine.SOLVERS`.
     """
 
     data: Dataset
@@ -28,17 +27,13 @@ class Task(NamedTuple):
     seed: int
     gamma: float
     damping: float
+    solver: str
 
     @property
     def clean_examples(self) -> Dataset:
         """The clean examples, for methods that are given some."""
         assert self.clean is not None
         return self.clean
-
-    @property
-    def clean_per_class(self) -> np.ndarray:
-        """(c,) number of clean examples of each class."""
-        return np.bincount(self.clean_examples.labels, minlength=self.data.num_classes)
 
 
 class Runs(NamedTuple):

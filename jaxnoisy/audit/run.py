@@ -31,6 +31,7 @@ def audit(
     config: TrainConfig | None = None,
     gamma: float = 0.8,
     damping: float = 0.01,
+    solver: str = "exact",
     seed: int = 0,
     dtype: str = "float32",
     mesh: Mesh | None = None,
@@ -50,6 +51,7 @@ def audit(
         config: how to train; by default :func:`jaxnoisy.training.recipes.recipe`.
         gamma: for "influential-rank": how many classes must agree, see :func:`jaxnoisy.detect.influential_rank`.
         damping: for "influential-rank": added to the diagonal of the curvature.
+        solver: for "influential-rank": the way to its inverse, see :func:`jaxnoisy.refine.refine`.
         seed: whole number >= 0, of the initial parameters and, where ``config`` is not given, of the training.
         dtype: "float32", or "bfloat16" for forward and backward passes with float32 parameters.
         mesh: from :func:`jaxnoisy.mesh.data_mesh`, to train on several devices.
@@ -88,7 +90,7 @@ def audit(
     given = clean is not None
     names = allowed(config.epochs, clean=given, more_runs=False) if methods is None else known_methods(methods)
     refuse_impossible(names, epochs=config.epochs, clean=given)
-    task = Task(data, clean, model, seed, gamma, damping)
+    task = Task(data, clean, model, seed, gamma, damping, solver)
     # Before training, which is long, in case one of them refuses the data.
     beyond = {name: BEYOND[name].prepare(task) for name in names if name in BEYOND}
 

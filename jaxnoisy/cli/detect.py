@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from jaxnoisy.cli.clean import load_clean
 from jaxnoisy.cli.folders import checkpoints, claim, free_folder, nothing_left_by_bad_input
@@ -57,9 +58,10 @@ def run(arguments: argparse.Namespace) -> None:
     finish(findings, out, overwrite=arguments.resume)
 
 
-def _own_options(arguments: argparse.Namespace, methods: tuple[str, ...]) -> dict[str, float]:
+def _own_options(arguments: argparse.Namespace, methods: tuple[str, ...]) -> dict[str, Any]:
     """The options of influential-rank that were given; refuses them where it does not run."""
-    given = {name: getattr(arguments, name) for name in ("gamma", "damping") if getattr(arguments, name) is not None}
+    names = ("gamma", "damping", "solver")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     if given and "influential-rank" not in methods:
         raise ValueError(f"--{next(iter(given))} is for influential-rank, which is not among the methods: leave it out")
     return given

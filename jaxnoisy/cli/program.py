@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxnoisy.arguments import BAD_INPUT, parse
-from jaxnoisy.cli import demo, detect, influence, noise, score
+from jaxnoisy.cli import demo, detect, influence, noise, repair, score
 from jaxnoisy.cli.folders import checkpoints
 
 FAILED, INTERRUPTED = 1, 130
@@ -23,6 +23,7 @@ _COMMANDS = {
     "score": score.run,
     "influence": influence.run,
     "noise": noise.run,
+    "repair": repair.run,
 }
 
 
@@ -65,7 +66,11 @@ def _about_files(error: OSError, arguments: argparse.Namespace) -> str:
 
 def _go_on(arguments: argparse.Namespace) -> str:
     """How to continue, where there is something to continue."""
-    if arguments.command != "detect" or not arguments.out or not checkpoints(Path(arguments.out)).exists():
+    if (
+        arguments.command not in ("detect", "repair")
+        or not arguments.out
+        or not checkpoints(Path(arguments.out)).exists()
+    ):
         return ""
     return f"; what was finished is kept: go on with --out {arguments.out} --resume"
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -81,12 +81,13 @@ def load_clean(
     return Clean(data, fitted(found, data, name=spec))
 
 
-def clean_notes(clean: Dataset, train: Dataset) -> tuple[str, ...]:
+def clean_notes(clean: Dataset, train: Dataset, *, kind: str = "clean") -> tuple[str, ...]:
     """What a reader must know about clean examples beside these training data, a sentence each; often nothing.
 
     Args:
         clean: m examples, in the classes of the training data.
         train: n examples.
+        kind: what the sentences call the clean examples.
 
     Returns:
         Sentences on classes without clean examples, and on clean examples that are trained on as well. Cost: 64 values
@@ -103,12 +104,21 @@ def clean_notes(clean: Dataset, train: Dataset) -> tuple[str, ...]:
     missing = [train.class_names[k] for k in np.flatnonzero(counts == 0)]
     if missing:
         some = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
-        notes.append(f"no clean example is of the class{'es' if len(missing) > 1 else ''} {some}")
+        notes.append(f"no {kind} example is of the class{'es' if len(missing) > 1 else ''} {some}")
     both = int(also_in(clean.inputs, train.inputs).sum())
     if both:
         stand = "stands" if both == 1 else "stand"
-        notes.append(f"{both} of {len(clean)} clean examples {stand} in the training data too")
+        notes.append(f"{both} of {len(clean)} {kind} examples {stand} in the training data too")
     return tuple(notes)
+
+
+def describe_clean(clean: Dataset, train: Dataset) -> dict[str, Any]:
+    """Plain values for a summary: the name of the clean examples, how many of each class, and :func:`clean_notes`."""
+    return {
+        "clean_examples": clean.name,
+        "clean_per_class": np.bincount(clean.labels, minlength=train.num_classes).tolist(),
+        "clean_notes": list(clean_notes(clean, train)),
+    }
 
 
 def also_in(inputs: np.ndarray, others: np.ndarray) -> np.ndarray:

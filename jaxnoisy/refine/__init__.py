@@ -1,5 +1,6 @@
 """Repair a data set and its model: rounds of post-training, new labels, and a model trained anew."""
 
+from jaxnoisy.refine.beforehand import refuse_beforehand
 from jaxnoisy.refine.controls import Longer, longer
 from jaxnoisy.refine.heads import SOLVERS as _SOLVERS
 from jaxnoisy.refine.post_recipe import post_recipe
@@ -9,4 +10,4 @@ from jaxnoisy.refine.scoring import METHODS
 SOLVERS = tuple(_SOLVERS)
 """The ways to the inverse curvature that :func:`refine` knows."""
 
-__all__ = ["METHODS", "SOLVERS", "Longer", "longer", "post_recipe", "refine"]
+__all__ = ["METHODS", "SOLVERS", "Longer", "longer", "post_recipe", "refine", "refuse_beforehand"]

@@ -66,12 +66,15 @@ def test_the_scores_are_those_of_the_model_that_was_kept(clean, options):
     table, summary = read_issues("out/issues.csv"), read_json("out/summary.json")
     np.testing.assert_array_equal(table.score, found["influential-rank"].scores[table.id.astype(int)])
     assert summary["primary"] == "influential-rank"
-    assert summary["settings"]["influential-rank"] == {
+    told = summary["settings"]["influential-rank"]
+    assert "12 of 12 right-hand sides converged" in told.pop("solution")
+    assert told == {
         "gamma": 2,
         "damping": 0.05,
+        "solver": "exact",
         "clean_examples": "clean",
         "clean_per_class": [4, 4, 4],
-        "notes": [],
+        "clean_notes": [],
         "candidates": int((scores.osm >= 0).sum()),
         "required": 2,
     }
@@ -181,12 +184,13 @@ def test_examples_that_are_trained_on_and_classes_without_any_are_told_of(here):
         ("--clean npz:wide.npz", ["(6,)", "(5,)"]),
         ("--clean npz:beyond.npz", ["is 3", "3 classes"]),
         ("--clean npz:nowhere.npz", ["'nowhere.npz'", "does not exist"]),
-        ("--clean npz:clean.npz --gamma 4", ["4 votes", "only 3 classes"]),
-        ("--clean take:1 --gamma 1", ["1 vote", "only 0 classes", "two clean examples"]),
+        ("--clean npz:clean.npz --gamma 4", ["votes of 4 classes", "only 3"]),
+        ("--clean take:1 --gamma 1", ["votes of 1 classes", "only 0"]),
         ("--clean take:2 --gamma 1.5", ["--gamma", "'1.5'", "0.8"]),
         ("--clean take:2 --gamma -1", ["--gamma", "'-1'"]),
         ("--clean take:2 --gamma nan", ["--gamma", "'nan'"]),
         ("--clean take:2 --gamma 0.0", ["--gamma", "'0.0'"]),
+        ("--clean take:2 --solver lissa", ["solver", "'lissa'", "exact, ekfac, cg"]),
         ("--clean take:2 --damping 0", ["--damping", "'0'", "positive"]),
     ],
 )
