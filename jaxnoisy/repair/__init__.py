@@ -3,14 +3,18 @@
 from jaxnoisy.repair.drop import Drop, drop
 from jaxnoisy.repair.posttrain import PostTrainState, RoundInfo, begin, post_train
 from jaxnoisy.repair.relabel import Relabelled, relabel
+from jaxnoisy.repair.rog import RoG, RoGInfo, rog
 
 __all__ = [
     "Drop",
     "PostTrainState",
     "Relabelled",
+    "RoG",
+    "RoGInfo",
     "RoundInfo",
     "begin",
     "drop",
     "post_train",
     "relabel",
+    "rog",
 ]
