@@ -5,9 +5,20 @@ from jaxnoisy.refine.controls import Longer, longer
 from jaxnoisy.refine.heads import SOLVERS as _SOLVERS
 from jaxnoisy.refine.post_recipe import post_recipe
 from jaxnoisy.refine.refine import refine
+from jaxnoisy.refine.rog import Generative, generative
 from jaxnoisy.refine.scoring import METHODS
 
 SOLVERS = tuple(_SOLVERS)
 """The ways to the inverse curvature that :func:`refine` knows."""
 
-__all__ = ["METHODS", "SOLVERS", "Longer", "longer", "post_recipe", "refine", "refuse_beforehand"]
+__all__ = [
+    "METHODS",
+    "SOLVERS",
+    "Generative",
+    "Longer",
+    "generative",
+    "longer",
+    "post_recipe",
+    "refine",
+    "refuse_beforehand",
+]
