@@ -85,10 +85,10 @@ def generative(
 
     Example:
         >>> from jaxnoisy.data import load
-        >>> from jaxnoisy.training import TrainConfig
-        >>> from jaxnoisy.training.trained import train
+        >>> from jaxnoisy.training.normalize import moments
+        >>> from jaxnoisy.training.trained import Trained, start
         >>> digits = load("digits").take(range(300))
-        >>> trained = train(digits, model="linear", config=TrainConfig(epochs=1, record="none"))
+        >>> trained = Trained(start("linear", digits), moments(digits.inputs))
         >>> model, info = generative(digits, digits.take(range(50)), trained)
         >>> model.probabilities(digits.inputs[:2]).shape, info.weights.tolist()
         ((2, 10), [1.0])
