@@ -104,6 +104,24 @@ def test_what_is_missing_is_said(options, said):
     assert said in page_of(repaired(seen=False, **options))[1].text
 
 
+def test_a_better_model_on_the_way_is_named():
+    found = repaired(seen=False)
+    assert "was better" not in page_of(found)[1].text
+    object.__setattr__(found, "accuracies", {**found.accuracies, "trained anew": {"validation": 0.7, "test": 0.9}})
+    said = "The model after round 2 was better, with 85.0 % on validation data and 82.0 % on test data."
+    assert said in page_of(found)[1].text
+
+
+def test_why_nothing_was_trained_anew_and_nested_settings_are_shown():
+    found = repaired(seen=False, anew=False)
+    object.__setattr__(
+        found, "settings", {"trained_anew": "Not <sure> of any.", "post_training": {"epochs": 7}, "k": {}}
+    )
+    html, page = page_of(found)
+    assert "Not <sure> of any." in page.text
+    assert re.search(r"<details>.*post_training.*epochs.*7.*</details>", html, re.DOTALL)
+
+
 def test_rounds_stand_in_a_table():
     html, page = page_of(repaired(rounds="refused", seen=False))
     body = html[html.index("<tbody>") : html.index("</tbody>")]
