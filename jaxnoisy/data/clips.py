@@ -1,6 +1,5 @@
-"""Clips as data sets: a few frames of each, and the motion around them."""
+"""Clips as a data set: a few frames of each, and the flow around them."""
 
-import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -17,80 +16,16 @@ FRAMES = 8
 """Frames of each clip that are read unless told otherwise."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Clips:
-    """n clips in two streams, or one.
-
-    Attributes:
-        rgb: (n, m, h, w, ch) frames.
-        flow: (n, m, h, w, 2 L) motion around the same frames, under the same labels and ids; None where it is not
-            wanted.
-    """
-
-    rgb: Dataset
-    flow: Dataset | None
-
-    def __post_init__(self) -> None:
-        for name, data in self.streams.items():
-            if not data.is_clips:
-                raise ValueError(
-                    f"{name} must be clips (n, frames, height, width, channels), but has inputs of shape "
-                    f"{data.inputs.shape}"
-                )
-            if not np.array_equal(data.ids, self.rgb.ids) or not np.array_equal(data.labels, self.rgb.labels):
-                raise ValueError("rgb and flow must hold the same clips in the same order under the same labels")
-
-    def __len__(self) -> int:
-        return len(self.rgb)
-
-    @property
-    def streams(self) -> dict[str, Dataset]:
-        """The data sets by name, "rgb" and "flow"."""
-        return {"rgb": self.rgb} if self.flow is None else {"rgb": self.rgb, "flow": self.flow}
-
-    def take(self, rows: np.ndarray) -> "Clips":
-        """The clips at ``rows``, (k,) indices or (n,) bool."""
-        return Clips(self.rgb.take(rows), None if self.flow is None else self.flow.take(rows))
-
-    def with_labels(self, labels: np.ndarray, *, clean_labels: np.ndarray | None = None) -> "Clips":
-        """The same clips under other labels; see :meth:`Dataset.with_labels`."""
-        rgb = self.rgb.with_labels(labels, clean_labels=clean_labels)
-        return Clips(rgb, None if self.flow is None else self.flow.with_labels(labels, clean_labels=clean_labels))
-
-
 def read_clips(
     path: files.PathLike,
     *,
     frames: int = FRAMES,
+    flow_length: int = 0,
     key: Key | None = None,
     size: Size = None,
     skip_broken: bool = False,
 ) -> Dataset:
-    """Read some frames of every clip: :func:`read_streams` without the motion.
-
-    Args:
-        path: as for :func:`read_streams`, and the others too.
-        frames: m.
-        key: of the draw.
-        size: of frames.
-        skip_broken: leave out clips that cannot be read.
-
-    Returns:
-        (n, m, h, w, ch) frames under the clips' labels.
-    """
-    return read_streams(path, frames=frames, flow_length=0, key=key, size=size, skip_broken=skip_broken).rgb
-
-
-def read_streams(
-    path: files.PathLike,
-    *,
-    frames: int = FRAMES,
-    flow_length: int = motion.LENGTH,
-    key: Key | None = None,
-    size: Size = None,
-    skip_broken: bool = False,
-) -> Clips:
-    """Read some frames of every clip, one of each of ``frames`` equal parts, and the motion around each of them.
+    """Read some frames of every clip, one of each of ``frames`` equal parts, and perhaps the flow around each of them.
 
     Wang et al. 2016, "Temporal segment networks", sections 3.1 and 3.2. A clip of fewer frames gives some repeatedly.
 
@@ -104,15 +39,16 @@ def read_streams(
     Args:
         path: the folder or the file.
         frames: m.
-        flow_length: L, pairs of neighbouring frames in each stack of flow; 0 for no flow.
+        flow_length: L, pairs of neighbouring frames in each stack of flow, 5 in the paper; 0 for no flow.
         key: draws each frame at random within its part; without it, it is the middle one.
         size: (height, width) to which frames of a folder are brought; without it, all must have one size.
         skip_broken: leave out clips of which a frame that is needed cannot be read, and list them in
             ``Dataset.skipped``.
 
     Returns:
-        :class:`Clips`; ids are ``CLASS/CLIP``. Only frames that are needed are decoded: m of each clip, and up to L + 1
-        around each for flow that is computed.
+        Frames as ``inputs`` (n, m, h, w, ch) and stacks of flow as ``flow`` (n, m, h, w, 2 L) uint8, see
+        :mod:`jaxnoisy.data.flow`; ids are ``CLASS/CLIP``. Only frames that are needed are decoded: m of each clip, and
+        up to L + 1 around each for flow that is computed.
 
     Raises:
         ValueError: folders or arrays of another shape, frames that cannot be read or differ in size, a clip of one
@@ -125,8 +61,8 @@ def read_streams(
         >>> path = tempfile.mkdtemp() + "/clips.npz"
         >>> x, motion = np.zeros((2, 9, 4, 4, 3), np.uint8), np.zeros((2, 8, 4, 4, 2), np.float32)
         >>> np.savez(path, inputs=x, labels=np.array([0, 1]), flow=motion)
-        >>> clips = read_streams(path, frames=3)
-        >>> clips.rgb.inputs.shape, clips.flow.inputs.shape
+        >>> clips = read_clips(path, frames=3, flow_length=5)
+        >>> clips.inputs.shape, clips.flow.shape
         ((2, 3, 4, 4, 3), (2, 3, 4, 4, 10))
     """
     check.positive_int(flow_length, name="flow_length", minimum=0)
@@ -144,9 +80,7 @@ def read_streams(
         if flow_length:
             stacked = motion.reader(source, length=flow_length)
             stacks = gathered(lambda i: stacked(i, numbers[i]))
-        return Clips(
-            _dataset(source, pixels, kept, broken), None if stacks is None else _dataset(source, stacks, kept, broken)
-        )
+        return _dataset(source, pixels, stacks, kept, broken)
 
 
 def segment_frames(lengths: np.ndarray, *, frames: int, key: Key | None = None) -> np.ndarray:
@@ -205,7 +139,9 @@ def _gathered(
     return found
 
 
-def _dataset(source: ClipSource, inputs: np.ndarray, kept: np.ndarray, broken: list[str]) -> Dataset:
+def _dataset(
+    source: ClipSource, inputs: np.ndarray, flow: np.ndarray | None, kept: np.ndarray, broken: list[str]
+) -> Dataset:
     found = make(
         inputs,
         source.labels,
@@ -215,6 +151,7 @@ def _dataset(source: ClipSource, inputs: np.ndarray, kept: np.ndarray, broken: l
         name=source.name,
         skipped=(*source.skipped, *broken),
         clips=True,
+        flow=flow,
     )
     if kept.all():
         return found

@@ -25,6 +25,7 @@ class Dataset:
         clean_labels: (n,) int32 true labels where they are known (benchmarks), else None. Only metrics read them.
         name: what reports call the data set.
         skipped: inputs that a loader left out, with the reason, for the report.
+        flow: of clips, the flow around each frame, (n, frames, h, w, 2 L) for L displacements, where it was asked for.
     """
 
     inputs: np.ndarray
@@ -34,6 +35,7 @@ class Dataset:
     clean_labels: np.ndarray | None = None
     name: str = "data"
     skipped: tuple[str, ...] = ()
+    flow: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n, c = len(self.labels), len(self.class_names)
@@ -50,6 +52,13 @@ class Dataset:
         if not (self.inputs.dtype == np.uint8 or np.issubdtype(self.inputs.dtype, np.floating)):
             raise TypeError(f"inputs must be uint8 or floating point, but have dtype {self.inputs.dtype}")
         check.finite(self.inputs, name="inputs")
+        if self.flow is not None:
+            if self.flow.ndim != 5 or self.flow.shape[:2] != self.inputs.shape[:2] or not self.is_clips:
+                raise ValueError(
+                    f"flow must have shape (n, frames, h, w, 2 L) for clips of as many frames, but has shape "
+                    f"{self.flow.shape} for inputs of shape {self.inputs.shape}"
+                )
+            check.finite(self.flow, name="flow")
         if self.clean_labels is not None:
             check.labels(self.clean_labels, num_classes=c, n=n, name="clean_labels")
         if self.ids.shape != (n,):
@@ -91,15 +100,22 @@ class Dataset:
 
     def take(self, rows: np.ndarray) -> "Dataset":
         """The examples at ``rows`` ((k,) indices or (n,) bool), with all classes kept in their numbering."""
-        clean = None if self.clean_labels is None else self.clean_labels[rows]
+        clean, flow = (None if a is None else a[rows] for a in (self.clean_labels, self.flow))
         return dataclasses.replace(
-            self, inputs=self.inputs[rows], labels=self.labels[rows], ids=self.ids[rows], clean_labels=clean
+            self, inputs=self.inputs[rows], labels=self.labels[rows], ids=self.ids[rows], clean_labels=clean, flow=flow
         )
+
+    def of_flow(self) -> "Dataset":
+        """The same clips, with their flow in the place of their frames."""
+        if self.flow is None:
+            raise ValueError(f"{self.name!r} holds no flow: read it with the clips (flow=True)")
+        return dataclasses.replace(self, inputs=self.flow, flow=None)
 
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with the ids, the labels, the classes or the inputs.
 
         Of large inputs 4,096 evenly spaced examples are hashed, so that a memory map of millions is not read whole.
+        Flow is left out: it says nothing that the frames do not.
         """
         digest = hashlib.sha256()
         digest.update(repr((self.inputs.shape, self.inputs.dtype.str, self.class_names)).encode())
@@ -120,6 +136,7 @@ def make(
     name: str = "data",
     skipped: Sequence[str] = (),
     clips: bool = False,
+    flow: np.ndarray | None = None,
 ) -> Dataset:
     """Build a :class:`Dataset` from arrays, filling in what is not given.
 
@@ -133,6 +150,7 @@ def make(
         name: what reports call the data set.
         skipped: what a loader left out, with the reason.
         clips: whether five axes are clips (n, frames, height, width, channels), and kept as they are.
+        flow: (n, frames, h, w, 2 L), of clips.
 
     Raises:
         ValueError, TypeError: for anything that :class:`Dataset` refuses.
@@ -161,6 +179,7 @@ def make(
         clean_labels=clean,
         name=name,
         skipped=tuple(skipped),
+        flow=flow,
     )
 
 

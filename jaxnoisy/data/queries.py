@@ -86,7 +86,15 @@ def fitted(queries: Dataset, train: Dataset, *, name: str = "the queries") -> Da
             f"{name} has a class {strange!r} that the training data does not have; its classes are "
             f"{', '.join(map(repr, train.class_names[:10]))}{', ...' if train.num_classes > 10 else ''}"
         )
-    return Dataset(queries.inputs, labels, train.class_names, queries.ids, name=queries.name, skipped=queries.skipped)
+    return Dataset(
+        queries.inputs,
+        labels,
+        train.class_names,
+        queries.ids,
+        name=queries.name,
+        skipped=queries.skipped,
+        flow=queries.flow,
+    )
 
 
 def _by_id(text: str, train: Dataset) -> np.ndarray:

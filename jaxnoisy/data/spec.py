@@ -3,9 +3,10 @@
 import os
 
 from jaxnoisy import check, files
-from jaxnoisy.data import arrays, clips, digits, flow, folders, human, tables, tfds
+from jaxnoisy.data import arrays, clips, digits, folders, human, tables, tfds
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.data.errors import about
+from jaxnoisy.data.flow import LENGTH
 
 DATA_EXAMPLES = {
     "digits": "digits",
@@ -31,6 +32,7 @@ def load(
     labels: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     skip_broken: bool = False,
+    flow: bool = False,
 ) -> Dataset:
     """Load the data set that ``spec`` names, under other labels where ``labels`` names some.
 
@@ -39,8 +41,7 @@ def load(
         * ``npz:FILE``: arrays ``inputs`` and ``labels``, optionally ``clean_labels``, ``class_names``, ``ids``.
         * ``folder:DIR``: image files in one folder per class.
         * ``clips:DIR`` or ``clips:FILE``: video clips, as folders of frames or in an ``.npz``, of which eight frames
-          each are taken; see :func:`jaxnoisy.data.read_clips` and, for their motion too,
-          :func:`jaxnoisy.data.load_clips`.
+          each are taken; see :func:`jaxnoisy.data.read_clips`.
         * ``csv:FILE``: numeric columns and a column ``label``, optionally ``clean_label`` and ``id``.
         * ``tfds:NAME`` or ``tfds:NAME@SPLIT``: prepared by TFDS as array_record in ``data_dir``; SPLIT is "train"
           unless it is given, and may be a slice such as ``train[:10%]``.
@@ -59,6 +60,7 @@ def load(
         data_dir: the folder of prepared data, for ``tfds:`` only.
         skip_broken: leave out images, or clips, that cannot be read and list them in ``Dataset.skipped``; for
             ``folder:``, ``clips:`` and ``tfds:`` only.
+        flow: also read the flow of clips, or compute it.
 
     Returns:
         The data set, checked.
@@ -72,40 +74,21 @@ def load(
         >>> len(data), data.num_classes
         (1797, 10)
     """
-    dataset = read(spec, data_dir=data_dir, skip_broken=skip_broken)
-    return _labelled(dataset, spec, labels)
-
-
-def load_clips(
-    spec: str,
-    *,
-    labels: str | None = None,
-    frames: int = clips.FRAMES,
-    flow_length: int = flow.LENGTH,
-    skip_broken: bool = False,
-) -> clips.Clips:
-    """Load the clips that ``spec`` names, and their motion.
-
-    Args:
-        spec: ``clips:DIR`` or ``clips:FILE``, see :func:`jaxnoisy.data.read_streams`.
-        labels: as for :func:`load`.
-        frames: m, of each clip.
-        flow_length: L, pairs of frames in a stack of flow; 0 for no flow.
-        skip_broken: as for :func:`load`.
-
-    Raises:
-        ValueError, TypeError, ImportError: data of another kind, or as from :func:`jaxnoisy.data.read_streams`.
-    """
-    scheme, rest = _split(spec, DATA_EXAMPLES, what="data")
-    if scheme != "clips":
-        raise ValueError(f"data {spec!r} are no clips: write for example {DATA_EXAMPLES['clips']}")
-    found = clips.read_streams(rest, frames=frames, flow_length=flow_length, skip_broken=skip_broken)
-    rgb = _labelled(found.rgb, spec, labels)
-    return found.with_labels(rgb.labels, clean_labels=rgb.clean_labels)
+    dataset = read(spec, data_dir=data_dir, skip_broken=skip_broken, flow=flow)
+    if labels is not None:
+        dataset = _relabel(dataset, labels)
+    with about((labels or spec).partition(":")[2] or spec):
+        check.at_least_two_classes(dataset.labels)
+    return dataset
 
 
 def read(
-    spec: str, *, data_dir: str | os.PathLike[str] | None = None, skip_broken: bool = False, what: str = "data"
+    spec: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    skip_broken: bool = False,
+    flow: bool = False,
+    what: str = "data",
 ) -> Dataset:
     """Read the examples that ``spec`` names, be it a single one: what :func:`load` does before it asks for two classes.
 
@@ -113,6 +96,7 @@ def read(
         spec: as for :func:`load`.
         data_dir: as for :func:`load`.
         skip_broken: as for :func:`load`.
+        flow: as for :func:`load`.
         what: what messages call the examples.
     """
     scheme, rest = _split(spec, DATA_EXAMPLES, what=what)
@@ -122,6 +106,8 @@ def read(
         )
     if skip_broken and scheme not in SKIPPING:
         raise ValueError(f"skip_broken leaves out broken images, and has no meaning for {spec!r}: leave it out")
+    if flow and scheme != "clips":
+        raise ValueError(f"only clips have flow, and {spec!r} are none: leave it out")
     match scheme:
         case "digits":
             return digits.read_digits()
@@ -130,20 +116,12 @@ def read(
         case "folder":
             return folders.read_folder(rest, skip_broken=skip_broken)
         case "clips":
-            return clips.read_clips(rest, skip_broken=skip_broken)
+            return clips.read_clips(rest, flow_length=LENGTH if flow else 0, skip_broken=skip_broken)
         case "csv":
             return tables.read_table(rest)
         case _:
             name, _, split = rest.partition("@")
             return tfds.read_tfds(name, data_dir=data_dir, split=split or "train", skip_broken=skip_broken)
-
-
-def _labelled(dataset: Dataset, spec: str, labels: str | None) -> Dataset:
-    if labels is not None:
-        dataset = _relabel(dataset, labels)
-    with about((labels or spec).partition(":")[2] or spec):
-        check.at_least_two_classes(dataset.labels)
-    return dataset
 
 
 def _relabel(dataset: Dataset, labels: str) -> Dataset:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxnoisy.data import Clips, load, load_clips, make, read_clips, read_streams
+from jaxnoisy.data import load, load_clean, make, read_clips
 from jaxnoisy.data.clip_sources import natural
 from jaxnoisy.data.clips import segment_frames
 from jaxnoisy.data.flow import scaled
@@ -55,38 +55,37 @@ def both(tmp_path_factory):
 
 
 def test_folders_and_arrays_give_the_same_data_set(both):
-    first, second = (read_streams(path, frames=4, flow_length=3) for path in both)
-    for name in ("rgb", "flow"):
-        a, b = first.streams[name], second.streams[name]
-        np.testing.assert_array_equal(a.inputs, b.inputs)
-        np.testing.assert_array_equal(a.labels, b.labels)
-        assert a.ids.tolist() == b.ids.tolist()
-        assert a.fingerprint() == b.fingerprint()
-        assert (a.class_names, a.name) == (b.class_names, b.name)
-    assert first.rgb.inputs.shape == (N, 4, H, W, 3)
-    assert first.flow.inputs.shape == (N, 4, H, W, 6)
-    assert first.rgb.is_clips
-    alone = load(f"clips:{both[0]}")
-    np.testing.assert_array_equal(alone.inputs, read_clips(both[1]).inputs)
+    first, second = (read_clips(path, frames=4, flow_length=3) for path in both)
+    for name in ("inputs", "flow", "labels", "ids"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    assert first.fingerprint() == second.fingerprint()
+    assert (first.class_names, first.name) == (second.class_names, second.name)
+    assert first.inputs.shape == (N, 4, H, W, 3)
+    assert first.flow.shape == (N, 4, H, W, 6)
+    assert first.is_clips
+    loaded = load(f"clips:{both[0]}", flow=True)
+    np.testing.assert_array_equal(loaded.inputs, read_clips(both[1]).inputs)
+    np.testing.assert_array_equal(loaded.flow, read_clips(both[1], flow_length=5).flow)
+    assert load(f"clips:{both[0]}").flow is None
 
 
 def test_the_frames_and_the_flow_around_them(both):
     clips = arrays()
-    found = read_streams(both[1], frames=4, flow_length=3)
-    np.testing.assert_array_equal(found.rgb.inputs[0], clips["inputs"][0, [1, 4, 7, 10]])
-    np.testing.assert_array_equal(found.rgb.inputs[2], clips["inputs"][2, [0, 1, 1, 2]])
-    stack = found.flow.inputs[0, 1].reshape(H, W, 3, 2)  # around frame 4: pairs 3, 4 and 5
+    found = read_clips(both[1], frames=4, flow_length=3)
+    np.testing.assert_array_equal(found.inputs[0], clips["inputs"][0, [1, 4, 7, 10]])
+    np.testing.assert_array_equal(found.inputs[2], clips["inputs"][2, [0, 1, 1, 2]])
+    stack = found.flow[0, 1].reshape(H, W, 3, 2)  # around frame 4: pairs 3, 4 and 5
     np.testing.assert_array_equal(stack, scaled(clips["flow"][0, 3:6]).transpose(1, 2, 0, 3))
-    last = found.flow.inputs[0, 3].reshape(H, W, 3, 2)  # frame 10 of 12: moved in to pairs 8, 9 and 10
+    last = found.flow[0, 3].reshape(H, W, 3, 2)  # frame 10 of 12: moved in to pairs 8, 9 and 10
     np.testing.assert_array_equal(last, scaled(clips["flow"][0, 8:11]).transpose(1, 2, 0, 3))
-    short = found.flow.inputs[2, 0].reshape(H, W, 3, 2)  # two pairs in all: the last one stands twice
+    short = found.flow[2, 0].reshape(H, W, 3, 2)  # two pairs in all: the last one stands twice
     np.testing.assert_array_equal(short, scaled(clips["flow"][2, [0, 1, 1]]).transpose(1, 2, 0, 3))
 
 
 def test_flow_that_is_scaled_already_is_taken_as_it_is(tmp_path):
-    want = read_streams(npz(tmp_path / "a.npz"), frames=2).flow
-    found = read_streams(npz(tmp_path / "b.npz", flow=scaled(arrays()["flow"])), frames=2).flow
-    np.testing.assert_array_equal(found.inputs, want.inputs)
+    want = read_clips(npz(tmp_path / "a.npz"), frames=2, flow_length=5)
+    found = read_clips(npz(tmp_path / "b.npz", flow=scaled(arrays()["flow"])), frames=2, flow_length=5)
+    np.testing.assert_array_equal(found.flow, want.flow)
 
 
 def test_the_scale_of_flow():
@@ -128,19 +127,19 @@ def test_a_clip_that_cannot_be_read_is_refused_or_left_out_in_both_streams(video
     (videos / "jump/a10/frame4.png").write_bytes(b"no image")  # of 7 frames the middle one
     with pytest.raises(ValueError, match=r"videos.*'jump/a10/frame4.png' cannot be read .* \(--skip-broken\)"):
         load(f"clips:{videos}")
-    read = load_clips(f"clips:{videos}", frames=1, skip_broken=True)
-    for data in read.streams.values():
-        assert data.ids.tolist() == ["jump/a2", "jump/b", "run/a", "run/b"]
-        assert len(data.inputs) == 4
-        assert "jump/a10/frame4.png" in data.skipped[0]
-    np.testing.assert_array_equal(read.rgb.inputs[3, 0], arrays()["inputs"][4, 4])
+    read = read_clips(videos, frames=1, flow_length=5, skip_broken=True)
+    assert read.ids.tolist() == ["jump/a2", "jump/b", "run/a", "run/b"]
+    assert "jump/a10/frame4.png" in read.skipped[0]
+    np.testing.assert_array_equal(read.inputs[3, 0], arrays()["inputs"][4, 4])
+    np.testing.assert_array_equal(read.flow[3, 0, ..., :2], scaled(arrays()["flow"])[4, 2])
     (videos.with_name("videos_flow") / "run/b/flow_y_00004.png").write_bytes(b"")
-    again = load_clips(f"clips:{videos}", frames=1, skip_broken=True)
-    assert again.flow.ids.tolist() == again.rgb.ids.tolist() == ["jump/a2", "jump/b", "run/a"]
-    assert len(again.rgb.inputs) == len(again.flow.inputs) == 3
+    again = read_clips(videos, frames=1, flow_length=5, skip_broken=True)
+    assert again.ids.tolist() == ["jump/a2", "jump/b", "run/a"]
+    np.testing.assert_array_equal(again.inputs, read.inputs[:3])
+    np.testing.assert_array_equal(again.flow, read.flow[:3])
     (videos / "run/a/frame7.png").write_bytes(b"")
     with pytest.raises(ValueError, match="class 'run' holds no clip that can be read"):
-        load_clips(f"clips:{videos}", frames=1, skip_broken=True)
+        read_clips(videos, frames=1, flow_length=5, skip_broken=True)
 
 
 def test_frames_that_are_not_needed_are_not_read(videos):
@@ -179,18 +178,27 @@ def test_frames_of_another_size_need_a_size(videos):
 def test_missing_flow_is_refused(videos):
     next((videos.with_name("videos_flow") / "run/a").glob("flow_x*")).unlink()
     with pytest.raises(ValueError, match=r"'run/a' has 10 images flow_x\* in 'videos_flow' for 12 frames"):
-        read_streams(videos, skip_broken=True)
-    assert read_streams(videos, flow_length=0).flow is None
+        read_clips(videos, flow_length=5, skip_broken=True)
+    assert read_clips(videos).flow is None
 
 
-def test_labels_from_a_file_reach_both_streams(both, tmp_path):
+def test_flow_stays_with_its_clips(both, tmp_path):
     np.save(tmp_path / "y.npy", np.array([1, 1, 0, 0, 0]))
-    found = load_clips(f"clips:{both[1]}", labels=f"npy:{tmp_path / 'y.npy'}")
-    for data in found.streams.values():
-        np.testing.assert_array_equal(data.labels, [1, 1, 0, 0, 0])
+    found = load(f"clips:{both[1]}", labels=f"npy:{tmp_path / 'y.npy'}", flow=True)
+    np.testing.assert_array_equal(found.flow, load(f"clips:{both[1]}", flow=True).flow)
     part = found.take(np.array([4, 1]))
-    assert part.rgb.ids.tolist() == part.flow.ids.tolist() == ["run/b", "jump/a10"]
-    np.testing.assert_array_equal(part.flow.inputs[1], found.flow.inputs[1])
+    np.testing.assert_array_equal(part.flow, found.flow[[4, 1]])
+    motion = part.of_flow()
+    np.testing.assert_array_equal(motion.inputs, part.flow)
+    assert motion.ids.tolist() == part.ids.tolist() == ["run/b", "jump/a10"]
+    assert motion.labels.tolist() == part.labels.tolist() == [0, 1]
+    with pytest.raises(ValueError, match=r"'videos' holds no flow: read it with the clips \(flow=True\)"):
+        motion.of_flow()
+    known = found.with_labels(found.labels, clean_labels=np.array([0, 0, 0, 1, 1]))
+    apart = load_clean("take:1", known)
+    rest = np.setdiff1d(np.arange(N), apart.rows)
+    np.testing.assert_array_equal(apart.clean.flow, found.flow[apart.rows])
+    np.testing.assert_array_equal(apart.train.flow, found.flow[rest])
 
 
 @pytest.mark.parametrize(
@@ -202,7 +210,6 @@ def test_labels_from_a_file_reach_both_streams(both, tmp_path):
         ({"inputs": np.full((N, T, H, W, 1), np.nan)}, {}, ValueError, "not finite"),
         ({"labels": np.zeros(3, int)}, {}, ValueError, "3 entries for 5 examples"),
         ({"labels": np.zeros(N)}, {}, TypeError, "must be integers"),
-        ({"labels": np.zeros(N, int)}, {}, ValueError, "one class only"),
         ({"lengths": np.array([1, 2, 3])}, {}, ValueError, r"lengths must be \(5,\)"),
         ({"lengths": np.array([0, 1, 2, 3, 4])}, {}, ValueError, "from 1 to 12"),
         ({"lengths": np.array([2, 2, 2, 2, 13])}, {}, ValueError, "from 1 to 12"),
@@ -212,6 +219,7 @@ def test_labels_from_a_file_reach_both_streams(both, tmp_path):
         ({"flow": np.full((N, T - 1, H, W, 2), np.inf)}, {}, ValueError, "flow has .* not finite"),
         ({"flow": None}, {}, ValueError, "at least 12 x 12 pixels, but these have 6 x 4"),
         ({"ids": np.array(list("aabcd"))}, {}, ValueError, "'a' stands 2 times"),
+        ({"ids": np.array(list("abcd"))}, {}, ValueError, r"ids must have shape \(5,\)"),
         ({}, {"frames": 0}, ValueError, "frames must be a whole number"),
         ({}, {"flow_length": -1}, ValueError, "flow_length must be a whole number"),
     ],
@@ -219,7 +227,7 @@ def test_labels_from_a_file_reach_both_streams(both, tmp_path):
 def test_bad_clips_are_refused(tmp_path, changes, options, error, message):
     path = npz(tmp_path / "bad.npz", **changes)
     with pytest.raises(error, match=message):
-        load_clips(f"clips:{path}", **options)
+        read_clips(path, **{"flow_length": 5, **options})
 
 
 def test_bad_places_and_options_are_refused(tmp_path, both):
@@ -238,14 +246,16 @@ def test_bad_places_and_options_are_refused(tmp_path, both):
         read_clips(both[1], size=(4, 4))
     with pytest.raises(TypeError, match="typed key"):
         read_clips(both[1], key=3)
-    with pytest.raises(ValueError, match="are no clips: write for example clips:videos"):
-        load_clips("digits")
-    images = make(np.zeros((2, 4, 4, 3), np.uint8), np.array([0, 1]))
-    with pytest.raises(ValueError, match="rgb must be clips"):
-        Clips(images, None)
-    rgb = read_clips(both[1])
-    with pytest.raises(ValueError, match="same clips in the same order"):
-        Clips(rgb, rgb.take(np.arange(N)[::-1]))
+    with pytest.raises(ValueError, match="only clips have flow, and 'digits' are none"):
+        load("digits", flow=True)
+    with pytest.raises(ValueError, match="one class only"):
+        load(f"clips:{npz(tmp_path / 'one.npz', labels=np.zeros(N, int))}")
+    clips, y = np.zeros((2, 3, 4, 4, 3), np.uint8), np.array([0, 1])
+    for flow in (clips[:, :2], clips[:1], clips[:, 0]):
+        with pytest.raises(ValueError, match="flow must have shape"):
+            make(clips, y, clips=True, flow=flow)
+    with pytest.raises(ValueError, match="flow must have shape"):
+        make(clips[:, 0], y, flow=clips)
 
 
 def test_five_axes_are_features_unless_they_are_said_to_be_clips():

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxnoisy.data import read_streams
+from jaxnoisy.data import read_clips
 from jaxnoisy.data.flow import displacements, scaled
 
 SIZE = 32
@@ -39,7 +39,7 @@ def test_flow_is_computed_from_frames_of_any_kind(tmp_path, kind):
         "colours": np.repeat(gray, 3, axis=4).astype(np.uint8),
     }[kind]
     np.savez(tmp_path / "clips.npz", inputs=np.concatenate([x, x[:, ::-1]]), labels=np.array([0, 1]))
-    found = read_streams(tmp_path / "clips.npz", frames=2, flow_length=4).flow.inputs
+    found = read_clips(tmp_path / "clips.npz", frames=2, flow_length=4).flow
     assert found.shape == (2, 2, SIZE, SIZE, 8)
     there, back = np.median(found[:, :, 6:-6, 6:-6], axis=(1, 2, 3)).reshape(2, 4, 2)
     np.testing.assert_allclose(there, np.tile(scaled(np.array([1.5, -1.0])), (4, 1)), atol=1)
