@@ -3,6 +3,7 @@
 from jaxnoisy.models.build import FLAT_MODELS, IMAGE_MODELS, MODEL_NAMES, build
 from jaxnoisy.models.classifier import Classifier
 from jaxnoisy.models.cnn import CNN
+from jaxnoisy.models.frame_consensus import FrameConsensus, fused
 from jaxnoisy.models.linear import SoftmaxRegression
 from jaxnoisy.models.lstm import LSTM
 from jaxnoisy.models.mlp import MLP
@@ -20,6 +21,7 @@ __all__ = [
     "MODEL_NAMES",
     "VGG16",
     "Classifier",
+    "FrameConsensus",
     "PreActResNet18",
     "ResNet18",
     "ResNet20",
@@ -30,4 +32,5 @@ __all__ = [
     "ResNet56",
     "SoftmaxRegression",
     "build",
+    "fused",
 ]

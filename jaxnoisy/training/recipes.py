@@ -2,12 +2,15 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 from jaxnoisy import check
 from jaxnoisy.data.dataset import Dataset
+from jaxnoisy.losses import cross_entropy, negative_log_likelihood
 from jaxnoisy.models import FLAT_MODELS
 from jaxnoisy.training.config import TrainConfig
+from jaxnoisy.types import Array
 
 _CNN_FROM = 8  # pixels; smaller images have nothing to convolve
 _HIDDEN = 512  # width of the "mlp" that models.build makes
@@ -18,6 +21,14 @@ _LARGEST_RATE = 0.05
 def default_model(data: Dataset) -> str:
     """The model for data of this shape: "cnn" for images, or clips, of at least 8 x 8 pixels, otherwise "mlp"."""
     return "cnn" if data.is_images and min(data.inputs.shape[-3:-1]) >= _CNN_FROM else "mlp"
+
+
+def objective(data: Dataset) -> Callable[[Array, Array], Array]:
+    """The loss that the models of such data are trained with: cross entropy, of clips the mean over their frames.
+
+    Models of clips return mean log-probabilities, see :class:`jaxnoisy.models.FrameConsensus`.
+    """
+    return negative_log_likelihood if data.is_clips else cross_entropy
 
 
 def recipe(model: str, data: Dataset, **chosen: Any) -> TrainConfig:

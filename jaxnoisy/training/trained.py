@@ -14,13 +14,13 @@ from jax.sharding import Mesh
 
 from jaxnoisy import check, files
 from jaxnoisy.data.dataset import Dataset
-from jaxnoisy.models import MODEL_NAMES, Classifier, build
+from jaxnoisy.models import MODEL_NAMES, Classifier, FrameConsensus, build
 from jaxnoisy.training.checkpoint import Checkpoints, read_run, restore_part
 from jaxnoisy.training.config import TrainConfig
 from jaxnoisy.training.loop import EpochReport, fit
 from jaxnoisy.training.network import functional
 from jaxnoisy.training.normalize import Moments, moments, normalize
-from jaxnoisy.training.recipes import default_model, recipe
+from jaxnoisy.training.recipes import default_model, objective, recipe
 from jaxnoisy.types import Array, PyTree
 
 RUN = Path("checkpoints") / "main"
@@ -42,15 +42,19 @@ class Trained(NamedTuple):
     settings: Mapping[str, Any] = {}
 
 
-def start(model: str, data: Dataset, *, seed: int = 0, dtype: str = "float32") -> Classifier:
-    """The untrained model of a run: the same seed gives the same parameters in every command."""
-    return build(
+def start(model: str, data: Dataset, *, seed: int = 0, dtype: str = "float32") -> Classifier | FrameConsensus:
+    """The untrained model of a run: the same seed gives the same parameters in every command.
+
+    For clips it is a model of frames, under a :class:`~jaxnoisy.models.FrameConsensus`.
+    """
+    made = build(
         model,
-        input_shape=data.inputs.shape[1:],
+        input_shape=data.inputs.shape[2 if data.is_clips else 1 :],
         num_classes=data.num_classes,
         key=jax.random.fold_in(jax.random.key(seed), 1),
         dtype=dtype,
     )
+    return FrameConsensus(made) if data.is_clips else made
 
 
 def train(
@@ -67,7 +71,7 @@ def train(
     """Train a model by its recipe and keep nothing but the model.
 
     Args:
-        data: n examples under their given labels.
+        data: n examples under their given labels. The loss is :func:`jaxnoisy.training.recipes.objective`.
         model: a name that :func:`jaxnoisy.models.build` knows, or "auto": "cnn" for images, "mlp" for features.
         config: how to train; by default :func:`jaxnoisy.training.recipes.recipe`. Nothing is recorded.
         seed: of the initial parameters and, where ``config`` is not given, of the training.
@@ -93,6 +97,7 @@ def train(
         start(name, data, seed=seed),
         data,
         config,
+        loss=objective(data),
         mesh=mesh,
         checkpoints=checkpoints,
         resume=resume,
