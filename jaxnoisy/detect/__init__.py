@@ -1,6 +1,7 @@
 """Detectors: constructors of functions that read a trace and rank and flag its examples."""
 
 from jaxnoisy.detect import rules
+from jaxnoisy.detect.agreed import AgreedInfo, agreed
 from jaxnoisy.detect.aum import AumThresholdInfo, aum, aum_threshold, threshold_examples, threshold_labels
 from jaxnoisy.detect.confident import ConfidentInfo, confident_learning
 from jaxnoisy.detect.confident_joint import class_thresholds, estimated_joint, estimated_noise_rate
@@ -25,6 +26,7 @@ __all__ = [
     "NEEDS_PROBABILITIES",
     "PRUNE_RULES",
     "TRACE_METHODS",
+    "AgreedInfo",
     "AumThresholdInfo",
     "ConfidentInfo",
     "Detection",
@@ -33,6 +35,7 @@ __all__ = [
     "LSTMConfig",
     "LSTMDetector",
     "LSTMInfo",
+    "agreed",
     "aum",
     "aum_threshold",
     "class_thresholds",
