@@ -7,6 +7,7 @@ from jaxnoisy.models.frame_consensus import FrameConsensus, fused
 from jaxnoisy.models.linear import SoftmaxRegression
 from jaxnoisy.models.lstm import LSTM
 from jaxnoisy.models.mlp import MLP
+from jaxnoisy.models.narrowed import Narrowed
 from jaxnoisy.models.preact_resnet import PreActResNet18
 from jaxnoisy.models.resnet import ResNet18, ResNet34, ResNet50
 from jaxnoisy.models.resnet_cifar import ResNet20, ResNet32, ResNet44, ResNet56
@@ -22,6 +23,7 @@ __all__ = [
     "VGG16",
     "Classifier",
     "FrameConsensus",
+    "Narrowed",
     "PreActResNet18",
     "ResNet18",
     "ResNet20",

@@ -15,6 +15,7 @@ from jaxnoisy.models.classifier import Classifier
 from jaxnoisy.models.cnn import CNN
 from jaxnoisy.models.linear import SoftmaxRegression
 from jaxnoisy.models.mlp import MLP
+from jaxnoisy.models.narrowed import Narrowed
 from jaxnoisy.models.preact_resnet import PreActResNet18
 from jaxnoisy.models.resnet import ResNet18, ResNet34, ResNet50
 from jaxnoisy.models.resnet_cifar import ResNet20, ResNet32
@@ -53,6 +54,7 @@ def build(
     num_classes: int,
     key: Key,
     dtype: DTypeLike = jnp.float32,
+    penultimate: int | None = None,
     **options: Any,
 ) -> Classifier:
     """Return a new model, in training mode, for inputs of shape ``(n, *input_shape)``.
@@ -63,6 +65,8 @@ def build(
         num_classes: c.
         key: a typed key; the same key gives the same parameters.
         dtype: the compute dtype, float32 or bfloat16; parameters are float32 either way.
+        penultimate: units of a further hidden layer before the head, see :class:`jaxnoisy.models.Narrowed`; by default
+            there is none.
         options: the keyword arguments of the model's own class, such as ``hidden=(256, 256)`` for ``"mlp"`` or
             ``stem="imagenet"`` for ``"resnet50"``. ``"cnn"`` gets ``patch=1`` for images under 16 pixels unless told.
 
@@ -83,8 +87,13 @@ def build(
     shape = tuple(check.positive_int(size, name=f"input_shape[{i}]") for i, size in enumerate(input_shape))
     cls = _FLAT.get(name) or _IMAGE[name]
     _known_options(name, cls, options)
+    rngs = nnx.Rngs(params=key)
+    model = _made(name, cls, shape, {"num_classes": num_classes, "dtype": dtype, "rngs": rngs, **options})
+    return model if penultimate is None else Narrowed(model, penultimate, rngs=rngs)
+
+
+def _made(name: str, cls: type[Classifier], shape: tuple[int, ...], arguments: dict[str, Any]) -> Classifier:
     maker: Callable[..., Classifier] = cls
-    arguments: dict[str, Any] = {"num_classes": num_classes, "dtype": dtype, "rngs": nnx.Rngs(params=key), **options}
     if name in FLAT_MODELS:
         if not shape:
             raise ValueError("input_shape must give at least one axis, such as (d,), but is ()")

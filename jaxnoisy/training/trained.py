@@ -42,10 +42,13 @@ class Trained(NamedTuple):
     settings: Mapping[str, Any] = {}
 
 
-def start(model: str, data: Dataset, *, seed: int = 0, dtype: str = "float32") -> Classifier | FrameConsensus:
+def start(
+    model: str, data: Dataset, *, seed: int = 0, dtype: str = "float32", penultimate: int | None = None
+) -> Classifier | FrameConsensus:
     """The untrained model of a run: the same seed gives the same parameters in every command.
 
-    For clips it is a model of frames, under a :class:`~jaxnoisy.models.FrameConsensus`.
+    For clips it is a model of frames, under a :class:`~jaxnoisy.models.FrameConsensus`. ``penultimate`` is that of
+    :func:`jaxnoisy.models.build`.
     """
     made = build(
         model,
@@ -53,6 +56,7 @@ def start(model: str, data: Dataset, *, seed: int = 0, dtype: str = "float32") -
         num_classes=data.num_classes,
         key=jax.random.fold_in(jax.random.key(seed), 1),
         dtype=dtype,
+        penultimate=penultimate,
     )
     return FrameConsensus(made) if data.is_clips else made
 
@@ -62,6 +66,7 @@ def train(
     *,
     model: str = "auto",
     config: TrainConfig | None = None,
+    penultimate: int | None = None,
     seed: int = 0,
     mesh: Mesh | None = None,
     checkpoints: files.PathLike | None = None,
@@ -74,6 +79,7 @@ def train(
         data: n examples under their given labels. The loss is :func:`jaxnoisy.training.recipes.objective`.
         model: a name that :func:`jaxnoisy.models.build` knows, or "auto": "cnn" for images, "mlp" for features.
         config: how to train; by default :func:`jaxnoisy.training.recipes.recipe`. Nothing is recorded.
+        penultimate: units of a further hidden layer before the head, where that would have too many features.
         seed: of the initial parameters and, where ``config`` is not given, of the training.
         mesh: from :func:`jaxnoisy.mesh.data_mesh`, to train on several devices; the result lies on the first.
         checkpoints: folder for checkpoints, by which a run that was interrupted goes on.
@@ -93,19 +99,20 @@ def train(
     """
     name = default_model(data) if model == "auto" else check.one_of(model, ("auto", *MODEL_NAMES), name="model")
     config = config or recipe(name, data, seed=seed, record="none")
+    narrowed = {} if penultimate is None else {"penultimate": penultimate}
     done = fit(
-        start(name, data, seed=seed),
+        start(name, data, seed=seed, penultimate=penultimate),
         data,
         config,
         loss=objective(data),
         mesh=mesh,
         checkpoints=checkpoints,
         resume=resume,
-        run={"model": name, "dtype": "float32", "init_seed": seed},
+        run={"model": name, "dtype": "float32", "init_seed": seed, **narrowed},
         on_epoch=on_epoch,
     )
     params, rest = jax.device_put(jax.device_get((done.state.params, done.state.rest)))
-    settings = {"model": name, "epochs": config.epochs, "seed": seed}
+    settings = {"model": name, "epochs": config.epochs, "seed": seed, **narrowed}
     return Trained(done.network.merge(params, rest), done.scale, settings)
 
 

@@ -79,6 +79,7 @@ def detect_clips(
     *,
     model: str = "auto",
     config: TrainConfig | None = None,
+    penultimate: int | None = None,
     gamma: float = 0.8,
     damping: float = 0.01,
     seed: int = 0,
@@ -93,9 +94,10 @@ def detect_clips(
     Args:
         data: n clips under their given labels, from ``jaxnoisy.data.load("clips:...", flow=True)``.
         clean: k clips under clean labels, such as from :func:`jaxnoisy.data.load_clean`; a few of each class.
-        model: see :func:`train_streams`, and so ``config``, ``seed``, ``mesh``, ``checkpoints``, ``resume`` and
-            ``on_epoch``.
+        model: see :func:`train_streams`, and so ``config``, ``penultimate``, ``seed``, ``mesh``, ``checkpoints``,
+            ``resume`` and ``on_epoch``.
         config: how to train.
+        penultimate: units of a further hidden layer.
         gamma: see :func:`influential_clips`, and so ``damping`` and ``timings``.
         damping: > 0.
         seed: of everything random.
@@ -120,6 +122,7 @@ def detect_clips(
         data,
         model=model,
         config=config,
+        penultimate=penultimate,
         seed=seed,
         mesh=mesh,
         checkpoints=checkpoints,

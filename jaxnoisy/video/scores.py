@@ -39,7 +39,9 @@ def clip_scores(
     with timed(seconds, "features"):
         train, asked = ((*frame_outputs(trained, clips), clips.labels) for clips in (stream, clean))
     if lack := lacking_room(train[0].shape[2] + 1, stream.num_classes):
-        raise ValueError(f"{lack}. Choose a model with fewer features")
+        raise ValueError(
+            f"{lack}. Take a hidden layer before the head (penultimate=100), or a model with fewer features"
+        )
     with timed(seconds, "factorise"):
         factor = jax.block_until_ready(head_frames.factorise(*train[:2], damping=damping))
     with timed(seconds, "score"):

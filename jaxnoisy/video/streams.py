@@ -46,6 +46,7 @@ def train_streams(
     *,
     model: str = "auto",
     config: TrainConfig | None = None,
+    penultimate: int | None = None,
     seed: int = 0,
     mesh: Mesh | None = None,
     checkpoints: files.PathLike | None = None,
@@ -55,13 +56,14 @@ def train_streams(
     """Train a network on each stream, on the mean over frames of cross entropy.
 
     Wang et al. 2016 sample 3 parts of a clip anew at every step (``segments=3``); Park et al., "Influential Rank",
-    train for 300 epochs from 0.001, times 0.1 after epochs 30 and 200, and score with a hidden layer of 100 units
-    before the head.
+    train for 300 epochs from 0.001, times 0.1 after epochs 30 and 200, with a hidden layer of 100 units before the head
+    (``penultimate=100``).
 
     Args:
         data: n clips.
         model: as for :func:`jaxnoisy.training.trained.train`: of single frames, the same for both streams.
         config: how to train, by default :func:`jaxnoisy.training.recipes.recipe`.
+        penultimate: units of a further hidden layer before the head.
         seed: of the initial parameters and, where ``config`` is not given, of the training.
         mesh: to train on several devices.
         checkpoints: folder for checkpoints of both.
@@ -85,6 +87,7 @@ def train_streams(
             stream,
             model=network,
             config=chosen,
+            penultimate=penultimate,
             seed=seed,
             mesh=mesh,
             checkpoints=None if checkpoints is None else Path(checkpoints) / name,
