@@ -13,7 +13,7 @@ class LSTMConfig:
     """The choices of one training of a detector, checked when they are made.
 
     The defaults are the paper's (Jia et al. 2023, section 4.1 and appendix B.1) but for the step size: the paper's
-    constant 0.1 is high for AdamW, and :data:`PAPER` has it. ``benchmarks/lstm_settings.py`` compares them.
+    constant 0.1 is high for AdamW, and :data:`PAPER` has it. ``benchmarks/lstm_settings.py`` compares rates.
 
     Attributes:
         signals: what the detector reads of each epoch, names of :data:`jaxnoisy.dynamics.inputs.READ`.
@@ -36,7 +36,7 @@ class LSTMConfig:
     layers: int = 2
     epochs: int = 10
     batch_size: int = 64
-    learning_rate: float = 0.01
+    learning_rate: float = 0.003
     schedule: Literal["constant", "cosine"] = "cosine"
     weight_decay: float = 0.01
     clip_norm: float | None = 1.0
@@ -61,8 +61,8 @@ class LSTMConfig:
 PAPER = LSTMConfig(learning_rate=0.1, schedule="constant", clip_norm=None)
 """The paper's training: AdamW at a constant 0.1, in batches of 64, for 10 epochs."""
 
-FINE_TUNING = LSTMConfig(learning_rate=0.003)
-"""For a detector that was trained before: 0.3 of the rate that it began with, as in the paper."""
+FINE_TUNING = LSTMConfig(learning_rate=0.001)
+"""For a detector that was trained before: a third of the rate that it began with, about as in the paper."""
 
 PAPER_FINE_TUNING = dataclasses.replace(PAPER, learning_rate=0.03)
 """The paper's fine-tuning (appendix B.1)."""

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxnoisy.detect.lstm_config import LSTMConfig
@@ -41,8 +42,34 @@ class LSTMInfo(NamedTuple):
     best: Array | int
 
 
+def hold_out(key: Key, wrong: np.ndarray, share: float) -> Split:
+    """Hold out ``share`` of the mislabeled and of the others, at least one of each, and leave at least one of each.
+
+    Args:
+        key: a typed key.
+        wrong: (n,) bool, with at least two of either value.
+        share: in (0, 1).
+    """
+    # On the host, as every number of examples would compile a shuffle of its own.
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    held, kept = [], []
+    for rows in (np.flatnonzero(wrong), np.flatnonzero(~wrong)):
+        shuffled = rng.permutation(rows)
+        count = min(max(1, round(share * len(rows))), len(rows) - 1)
+        held.append(shuffled[:count])
+        kept.append(shuffled[count:])
+    return Split(np.sort(np.concatenate(kept)), *held)
+
+
 def fit(
-    key: Key, weights: LSTMWeights, sequences: Array, flips: Array, split: Split, *, config: LSTMConfig
+    key: Key,
+    weights: LSTMWeights,
+    sequences: Array,
+    flips: Array,
+    split: Split,
+    learning_rate: Array,
+    *,
+    config: LSTMConfig,
 ) -> tuple[LSTMWeights, LSTMInfo]:
     """Train ``weights`` and keep the best of them, the untrained ones included.
 
@@ -52,6 +79,7 @@ def fit(
         sequences: (n, t, s) float32.
         flips: (n,) bool, True where the label is wrong.
         split: which rows are learned from, and which choose the epoch.
+        learning_rate: () at the start, in place of the config's: one compiled program then serves all rates.
         config: static under jit.
 
     Returns:
@@ -61,7 +89,7 @@ def fit(
     targets = flips.astype(sequences.dtype)
     size, count = config.batch_size, len(split.train)
     steps = -(-count // size)
-    tx = _optimizer(config, steps)
+    tx = _optimizer(config, learning_rate, steps)
 
     def loss(weights: LSTMWeights, rows: Array, counted: Array) -> Array:
         each = optax.sigmoid_binary_cross_entropy(logits(weights, sequences[rows]), targets[rows])
@@ -97,16 +125,17 @@ def fit(
     return best, LSTMInfo(losses, found, auc, kept)
 
 
-def _optimizer(config: LSTMConfig, steps: int) -> optax.GradientTransformation:
-    rate = config.learning_rate
-    schedule = optax.cosine_decay_schedule(rate, config.epochs * steps) if config.schedule == "cosine" else rate
-    adamw = optax.adamw(schedule, weight_decay=config.weight_decay)
+def _optimizer(config: LSTMConfig, rate: Array, steps: int) -> optax.GradientTransformation:
+    total = config.epochs * steps
+    share = optax.cosine_decay_schedule(1.0, total) if config.schedule == "cosine" else optax.constant_schedule(1.0)
+    adamw = optax.adamw(lambda step: rate * share(step), weight_decay=config.weight_decay)
     return adamw if config.clip_norm is None else optax.chain(optax.clip_by_global_norm(config.clip_norm), adamw)
 
 
 def _validation(weights: LSTMWeights, sequences: Array, split: Split) -> tuple[Array, Array]:
     """Mean loss, and the chance that a mislabeled example's logit exceeds another's, ties counting half."""
-    wrong, right = (logits(weights, sequences[rows]) for rows in (split.wrong, split.right))
+    held_out = logits(weights, sequences[jnp.concatenate([split.wrong, split.right])])
+    wrong, right = jnp.split(held_out, [len(split.wrong)])
     total = jax.nn.softplus(-wrong).sum() + jax.nn.softplus(right).sum()
     others = jnp.sort(right)
     below, not_above = (jnp.searchsorted(others, wrong, side=side) for side in ("left", "right"))

@@ -1,6 +1,8 @@
 """The network of the learned detector: LSTM layers over a sequence of signals, and one logit of being mislabeled."""
 
+import functools
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -49,23 +51,28 @@ _compiled_logits = jax.jit(logits)
 
 
 def scored(weights: LSTMWeights, sequences: np.ndarray) -> np.ndarray:
-    """(n,) float32 logits of sequences on the host, block by block.
+    """(n,) float32 logits of sequences on the host, block by block."""
+    return in_blocks(functools.partial(_compiled_logits, weights), sequences)
 
-    Blocks have one size, so that one program serves any number of examples, and an example's logit does not depend on
+
+def in_blocks(function: Callable[[np.ndarray], ArrayLike], rows: np.ndarray) -> np.ndarray:
+    """Apply ``function``, (block, ...) -> (block,), to blocks of rows and join what it returns.
+
+    Blocks have one size, so that one program serves any number of examples, and what an example gets does not depend on
     those beside it. On a CPU every core takes a block of its own: within one, the products are too small to be shared.
     """
     on_cpu = jax.default_backend() == "cpu"
     block = CPU_BLOCK if on_cpu else ACCELERATOR_BLOCK
     workers = len(os.sched_getaffinity(0)) if on_cpu and hasattr(os, "sched_getaffinity") else 2
 
-    def of_block(rows: np.ndarray) -> np.ndarray:
-        filled = np.zeros((block, *rows.shape[1:]), np.float32)
-        filled[: len(rows)] = rows
-        return np.asarray(_compiled_logits(weights, filled))[: len(rows)]
+    def of_block(part: np.ndarray) -> np.ndarray:
+        filled = np.zeros((block, *part.shape[1:]), np.float32)
+        filled[: len(part)] = part
+        return np.asarray(function(filled))[: len(part)]
 
     # The first block compiles the program that the others then share.
-    results = [of_block(sequences[:block])]
-    rest = (sequences[start : start + block] for start in range(block, len(sequences), block))
+    results = [of_block(rows[:block])]
+    rest = (rows[start : start + block] for start in range(block, len(rows), block))
     with ThreadPoolExecutor(workers) as pool:
         results.extend(pool.map(of_block, rest))
     return np.concatenate(results)

@@ -8,16 +8,16 @@ import numpy as np
 
 import jaxnoisy
 from jaxnoisy import check, files
-from jaxnoisy.detect import lstm_network
 from jaxnoisy.detect.lstm import LSTMDetector
 from jaxnoisy.detect.lstm_config import FINE_TUNING, LSTMConfig
-from jaxnoisy.detect.lstm_fit import Split, fit
-from jaxnoisy.detect.lstm_network import LSTMWeights
+from jaxnoisy.detect.lstm_fit import fit, hold_out
+from jaxnoisy.detect.lstm_network import LSTMWeights, init
 from jaxnoisy.dynamics.inputs import sequences as read_sequences
 from jaxnoisy.dynamics.trace import Trace
 from jaxnoisy.types import ArrayLike, Key
 
 _fit = jax.jit(fit, static_argnames="config")
+_init = jax.jit(init, static_argnames=("signals", "hidden", "layers"))
 
 
 def train_detector(
@@ -56,7 +56,7 @@ def train_detector(
     check.typed_key(key)
     config = config or LSTMConfig()
     of_weights, of_fit = jax.random.split(key)
-    weights = lstm_network.init(of_weights, signals=len(config.signals), hidden=config.hidden, layers=config.layers)
+    weights = _init(of_weights, signals=len(config.signals), hidden=config.hidden, layers=config.layers)
     return _trained(of_fit, weights, sequences, flips, config, {"about": about})
 
 
@@ -107,8 +107,9 @@ def _trained(
 ) -> LSTMDetector:
     values, wrong = _checked(sequences, flips, config)
     of_split, of_fit = jax.random.split(key)
-    split = _split(of_split, wrong, config.validation)
-    weights, info = _fit(of_fit, weights, values, wrong, split, config=config)
+    split = hold_out(of_split, wrong, config.validation)
+    rate, shape = np.float32(config.learning_rate), dataclasses.replace(config, learning_rate=1.0)
+    weights, info = _fit(of_fit, weights, values, wrong, split, rate, config=shape)
     info = jax.tree.map(np.asarray, info)._replace(best=int(info.best))
     if not np.isfinite(info.validation_loss[1:]).any():
         raise ValueError(
@@ -153,14 +154,3 @@ def _checked(sequences: ArrayLike, flips: ArrayLike, config: LSTMConfig) -> tupl
                 "add noise to known labels with jaxnoisy.noise and record a run under them"
             )
     return values.astype(np.float32), wrong
-
-
-def _split(key: Key, wrong: np.ndarray, share: float) -> Split:
-    """Hold out ``share`` of the mislabeled and of the others, at least one of each, and leave at least one of each."""
-    held, kept = [], []
-    for part_key, rows in zip(jax.random.split(key), (np.flatnonzero(wrong), np.flatnonzero(~wrong)), strict=True):
-        shuffled = np.asarray(jax.random.permutation(part_key, rows))
-        count = min(max(1, round(share * len(rows))), len(rows) - 1)
-        held.append(shuffled[:count])
-        kept.append(shuffled[count:])
-    return Split(np.sort(np.concatenate(kept)), *held)
