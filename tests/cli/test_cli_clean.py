@@ -16,8 +16,9 @@ from jaxnoisy.detect import influential_rank
 from jaxnoisy.files import read_json
 from jaxnoisy.influence import OverfittingScores
 from jaxnoisy.report import FILES, read_detections, read_issues
-from jaxnoisy.training import TrainConfig, trained
+from jaxnoisy.training import trained
 from jaxnoisy.training.checkpoint import Checkpoints
+from jaxnoisy.training.recipes import recipe
 
 DETECT = "detect --data npz:ok.npz --model linear --epochs 3 --devices 1 --out out"
 RANKED = f"{DETECT} --method influential-rank --clean"
@@ -54,9 +55,24 @@ def by_definition(out, x, given, clean, clean_labels, *, damping):
     )
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run, made once."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_files()
+        np.savez("clean.npz", inputs=CLEAN, labels=np.arange(12) % C)
+        done(f"{RANKED} npz:clean.npz --gamma 2 --damping 0.05")
+    return folder / "out"
+
+
 @pytest.mark.parametrize("options", ["", "--dtype bfloat16 --devices 2 --batch-size 16"])
-def test_the_scores_are_those_of_the_model_that_was_kept(clean, options):
-    done(f"{RANKED} npz:clean.npz --gamma 2 --damping 0.05 {options}")
+def test_the_scores_are_those_of_the_model_that_was_kept(clean, finished, options):
+    if options:
+        done(f"{RANKED} npz:clean.npz --gamma 2 --damping 0.05 {options}")
+    else:
+        shutil.copytree(finished, "out")
     scores = by_definition("out", FEATURES, GIVEN, CLEAN, np.arange(12) % C, damping=0.05)
     expected = influential_rank(gamma=2)(scores)
     _, found = read_detections("out/detections.npz")
@@ -98,7 +114,8 @@ def test_examples_set_aside_are_not_trained_on_and_stand_in_no_result(here):
 
 def test_from_python_and_by_default_beside_the_methods_of_the_trace(clean):
     """Clean examples find their classes by name; what needs none is as without them."""
-    examples, config = data.load("npz:ok.npz"), TrainConfig(epochs=3, batch_size=16)
+    examples = data.load("npz:ok.npz")
+    config = recipe("linear", examples, epochs=3)
     asked = data.make(CLEAN, (np.arange(12) + 1) % C, class_names=["2", "0", "1"])
     found = audit(examples, clean=asked, model="linear", config=config)
     assert tuple(found.detections) == allowed(3, clean=True, more_runs=False)
@@ -133,18 +150,6 @@ def test_which_methods_run_with_clean_examples(clean, monkeypatch, options, expe
     assert refused(f"{DETECT} --clean npz:clean.npz {options}") == f"jaxnoisy: error: {' '.join(expected)}\n"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The folder of a finished run, made once."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_files()
-        np.savez("clean.npz", inputs=CLEAN, labels=np.arange(12) % C)
-        done(f"{RANKED} npz:clean.npz")
-    return folder / "out"
-
-
 def test_a_run_is_resumed_with_the_same_clean_examples_only(clean, finished, monkeypatch):
     """And asked again with another gamma, without training."""
     shutil.copytree(finished, "out")
@@ -155,7 +160,7 @@ def test_a_run_is_resumed_with_the_same_clean_examples_only(clean, finished, mon
         assert "clean is" in line
         assert contents("out") == contents(finished)
     monkeypatch.setattr(Checkpoints, "save", lambda *_a, **_k: pytest.fail("it trained"))
-    done(f"{RANKED} npz:clean.npz --resume")
+    done(f"{RANKED} npz:clean.npz --gamma 2 --damping 0.05 --resume")
     same_arrays("out/detections.npz", finished / "detections.npz")
     done(f"{RANKED} npz:clean.npz --gamma 1 --resume")
     assert read_json("out/summary.json")["settings"]["influential-rank"]["required"] == 1

@@ -13,8 +13,10 @@ from jaxnoisy.detect import TRACE_METHODS
 from jaxnoisy.explain import METHODS as ROUTES
 from jaxnoisy.models import MODEL_NAMES
 from jaxnoisy.noise import KINDS
+from jaxnoisy.refine import METHODS as REPAIRS
+from jaxnoisy.refine import SOLVERS
 
-COMMANDS = ("demo", "detect", "score", "influence", "noise")
+COMMANDS = ("demo", "detect", "score", "influence", "repair", "noise")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -52,6 +54,12 @@ def test_the_help_lists_every_method_and_model():
     text = run("influence --help").out
     assert set(ROUTES) <= listed(text, "methods:")
     assert set(MODEL_NAMES) <= listed(text, "models:")
+    text = run("repair --help").out
+    assert set(REPAIRS) <= listed(text, "methods:")
+    assert set(MODEL_NAMES) <= listed(text, "models:")
+    for command in ("detect", "repair"):
+        text = run(f"{command} --help").out
+        assert all(re.search(rf"\b{name}\b", text[text.index("--solver NAME") :]) for name in SOLVERS)
 
 
 def test_the_version_is_the_package_s():
