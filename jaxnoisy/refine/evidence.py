@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.refine.scoring import Scored
@@ -86,7 +87,9 @@ def embed(features: np.ndarray, *, seed: int) -> np.ndarray:
         return np.zeros((s, 2), np.float32)
     perplexity = max(1.0, min(_PERPLEXITY, (s - 1) / 3))
     how = TSNE(perplexity=perplexity, init="pca" if d > 1 else "random", random_state=seed)
-    return np.asarray(how.fit_transform(np.ascontiguousarray(features)), np.float32)
+    # Threads would add up in an order of their own, and on a busy machine wait for each other most of the time.
+    with threadpool_limits(1, user_api="openmp"):
+        return np.asarray(how.fit_transform(np.ascontiguousarray(features)), np.float32)
 
 
 def _drawn(rng: np.random.Generator, rows: np.ndarray, count: int) -> np.ndarray:
