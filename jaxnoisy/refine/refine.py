@@ -132,7 +132,18 @@ def refine(
         relabel_above=relabel_above,
         seed=seed,
     )
-    task = setting(choices, data, validation, trained, test=test, post=config, anew=anew, fresh=fresh)
+    task = setting(
+        choices,
+        data,
+        validation,
+        trained,
+        test=test,
+        post=config,
+        anew=anew,
+        fresh=fresh,
+        evidence=evidence,
+        mesh=mesh,
+    )
     seconds = dict(timings or {})
     with timed(seconds, "measure"):
         before = _measured(task, task.subject, task.original)

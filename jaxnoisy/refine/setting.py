@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 
 from jaxnoisy import check
+from jaxnoisy import mesh as sharding
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.data.queries import fitted
 from jaxnoisy.detect import influential_rank
@@ -110,6 +112,8 @@ def setting(
     post: TrainConfig | None = None,
     anew: TrainConfig | None = None,
     fresh: Callable[[], nnx.Module] | None = None,
+    evidence: bool = True,
+    mesh: Mesh | None = None,
 ) -> Setting:
     """Put together what a repair needs, or say what is wrong with it."""
     check.at_least_two_classes(data.labels)
@@ -122,13 +126,16 @@ def setting(
             "the two validation examples that a vote takes: give more of them, or gamma as a fraction"
         )
     subject, original = fitting(data, trained)
-    if choices.method == "influential-rank":
+    if choices.method == "influential-rank" or evidence:
         kernel = head_params(subject, original)
         refuse_too_wide(choices.solver, kernel["kernel"].shape[0] + len(kernel) - 1, data.num_classes)
     make = fresh or functools.partial(start, known_name(trained), data, seed=choices.seed)
     _same_shapes(make(), trained)
     post = post or post_recipe(known_name(trained), data, seed=choices.seed)
     anew = anew or recipe(known_name(trained), data, seed=choices.seed)
+    for config in (post, anew):
+        if config.batch_size % sharding.shards(mesh):
+            raise ValueError(f"batch_size {config.batch_size} does not split over {sharding.shards(mesh)} devices")
     return Setting(
         choices=choices,
         data=data,

@@ -10,6 +10,7 @@ from flax import nnx
 
 from jaxnoisy.curvature import head_room
 from jaxnoisy.data import make
+from jaxnoisy.mesh import data_mesh
 from jaxnoisy.models import MLP
 from jaxnoisy.refine import anew, longer, loop, refine
 from jaxnoisy.training.normalize import moments
@@ -85,10 +86,17 @@ def test_bad_input(nothing, options, says):
         refine(**given, checkpoints=nothing / "checkpoints")
 
 
-def test_a_head_that_the_machine_cannot_hold(nothing, monkeypatch):
+@pytest.mark.parametrize("method", ["influential-rank", "small-loss"])
+def test_a_head_that_the_machine_cannot_hold(nothing, monkeypatch, method):
+    """Small loss itself has no use for the head's Hessian, but its evidence has."""
     monkeypatch.setattr(head_room.os, "sysconf", lambda name: 1)
     with pytest.raises(ValueError, match=r'GiB where the machine has 0\. Choose solver="ekfac"'):
-        refine(DATA, VALIDATION, LINEAR, checkpoints=nothing / "checkpoints")
+        refine(DATA, VALIDATION, LINEAR, method=method, checkpoints=nothing / "checkpoints")
+
+
+def test_batches_that_do_not_split_over_the_devices(nothing):
+    with pytest.raises(ValueError, match="batch_size 30 does not split over 4 devices"):
+        refine(DATA, VALIDATION, LINEAR, anew=short(), mesh=data_mesh(4), checkpoints=nothing / "checkpoints")
 
 
 def test_a_model_whose_outputs_overflow(nothing):
