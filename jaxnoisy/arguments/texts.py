@@ -21,6 +21,7 @@ DATA = """data:
   digits              scikit-learn's handwritten digits
   npz:FILE            arrays inputs (n, ...) and labels (n,)
   folder:DIR          images, one folder per class
+  clips:DIR|FILE      video clips: frames in CLASS/CLIP/, or an .npz
   csv:FILE            numeric columns and a column label
   tfds:NAME[@SPLIT]   prepared by TFDS as array_record in --data-dir"""
 

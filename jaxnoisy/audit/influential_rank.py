@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxnoisy.audit import clips
 from jaxnoisy.audit.beyond import Found, Prepared, Runs, Task
 from jaxnoisy.data.clean import describe_clean
 from jaxnoisy.refine import refuse_beforehand
@@ -21,6 +22,8 @@ def prepare(task: Task) -> Prepared:
         ValueError, TypeError: gamma, damping or solver out of range, more votes than there are classes with two clean
             examples, or a last layer too wide for the solver.
     """
+    if task.data.is_clips:
+        return clips.prepare(task)
     options: dict[str, Any] = {"gamma": task.gamma, "damping": task.damping, "solver": task.solver}
     data, clean = task.data, task.clean_examples
     refuse_beforehand(task.model, data, clean, **options)

@@ -15,8 +15,9 @@ from jaxnoisy.findings import Findings, find
 from jaxnoisy.models import MODEL_NAMES
 from jaxnoisy.timing import timed
 from jaxnoisy.training import EpochReport, Fit, TrainConfig, fit
-from jaxnoisy.training.recipes import default_model, recipe
+from jaxnoisy.training.recipes import default_model, objective, recipe
 from jaxnoisy.training.trained import start
+from jaxnoisy.video import for_stream
 
 Progress = Callable[[str, EpochReport, int], None]
 """Called after each epoch with the run's name, its report, and the number of epochs."""
@@ -42,7 +43,8 @@ def audit(
     """Find the suspicious labels of a data set.
 
     Args:
-        data: n examples under their given labels.
+        data: n examples under their given labels. Of clips, the trace is that of their frames, and "influential-rank"
+            flags what their flow says too, where they hold it; see :mod:`jaxnoisy.video`.
         clean: m examples with clean labels, in the classes of the data, for methods that need some; see
             :func:`jaxnoisy.data.load_clean`.
         methods: names from :data:`METHODS`; the first is the one that the report follows. By default every method that
@@ -65,7 +67,7 @@ def audit(
         reads more than the trace says of itself stands in the settings under its name.
 
     Cost: one training run for all methods together; "aum-threshold" adds two. "influential-rank" adds a forward pass
-    over the data, and the algebra of :func:`jaxnoisy.influence.head_overfitting`.
+    over the data, and the algebra of :func:`jaxnoisy.influence.head_overfitting`; of clips, a run on their flow.
 
     Raises:
         ValueError: an unknown method or model, a model that does not fit the data, a method that needs more epochs or
@@ -100,7 +102,8 @@ def audit(
         return fit(
             start(model, examples, seed=seed, dtype=dtype),
             examples,
-            config,
+            for_stream(name, config),
+            loss=objective(examples),
             probabilities=probabilities,
             mesh=mesh,
             checkpoints=None if checkpoints is None else Path(checkpoints) / name,

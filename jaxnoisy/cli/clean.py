@@ -37,7 +37,7 @@ def _load(spec: str, arguments: argparse.Namespace, examples: "Dataset") -> "Cle
         examples,
         seed=arguments.seed,
         data_dir=arguments.data_dir if kind == "tfds" else None,
-        skip_broken=arguments.skip_broken and kind in ("folder", "tfds"),
+        skip_broken=arguments.skip_broken and kind in data.SKIPPING,
     )
 
 

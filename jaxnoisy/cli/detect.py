@@ -32,7 +32,11 @@ def run(arguments: argparse.Namespace) -> None:
     arguments.out = str(out)
     claim(out, overwrite=arguments.resume and checkpoints(out).exists())
     examples = data.load(
-        arguments.data, labels=arguments.labels, data_dir=arguments.data_dir, skip_broken=arguments.skip_broken
+        arguments.data,
+        labels=arguments.labels,
+        data_dir=arguments.data_dir,
+        skip_broken=arguments.skip_broken,
+        flow="influential-rank" in methods and arguments.data.startswith("clips:"),
     )
     clean = None
     if given:

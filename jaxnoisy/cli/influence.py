@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.queries,
         examples,
         data_dir=arguments.data_dir if kind == "tfds" else None,
-        skip_broken=arguments.skip_broken and kind in ("folder", "tfds"),
+        skip_broken=arguments.skip_broken and kind in data.SKIPPING,
     )
     if arguments.top > len(examples):
         raise ValueError(f"--top is {arguments.top}, but there are only {len(examples)} training examples")

@@ -34,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _COMMANDS[arguments.command](arguments)
     except (ValueError, TypeError) as error:
         return _complain(error, BAD_INPUT)
+    except ImportError as error:
+        if error.name is not None:  # a module that ought to be there, and not an extra that a message names
+            raise
+        return _complain(error, BAD_INPUT)
     except OSError as error:
         return _complain(_about_files(error, arguments) + _go_on(arguments), BAD_INPUT)
     except FloatingPointError as error:

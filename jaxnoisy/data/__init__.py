@@ -8,11 +8,12 @@ from jaxnoisy.data.digits import read_digits
 from jaxnoisy.data.folders import read_folder
 from jaxnoisy.data.human import human_labels, with_human_labels
 from jaxnoisy.data.queries import Queries, load_queries
-from jaxnoisy.data.spec import load
+from jaxnoisy.data.spec import SKIPPING, load
 from jaxnoisy.data.tables import read_table
 from jaxnoisy.data.tfds import read_tfds
 
 __all__ = [
+    "SKIPPING",
     "Clean",
     "Dataset",
     "Queries",

@@ -75,7 +75,8 @@ def load_clean(
     if scheme not in specs.DATA_EXAMPLES:
         examples = (TAKE_EXAMPLE, *specs.DATA_EXAMPLES.values())
         raise ValueError(f"clean examples {spec!r} are of no known kind: write for example {', '.join(examples)}")
-    found = specs.read(spec, data_dir=data_dir, skip_broken=skip_broken, what="clean examples")
+    flow = scheme == "clips" and data.flow is not None
+    found = specs.read(spec, data_dir=data_dir, skip_broken=skip_broken, flow=flow, what="clean examples")
     if found.clean_labels is not None:
         found = found.with_labels(found.clean_labels)
     return Clean(data, fitted(found, data, name=spec))

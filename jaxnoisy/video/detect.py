@@ -73,6 +73,33 @@ def influential_clips(
     return agreed(found)
 
 
+def refuse_clips(data: Dataset, clean: Dataset, *, gamma: float, damping: float) -> None:
+    """Refuse, before anything is trained, what :func:`influential_clips` would refuse afterwards.
+
+    Raises:
+        ValueError: data that are no clips, flow on one side only, gamma or damping out of range, or more votes than
+            there are classes with two clean clips.
+        TypeError: a gamma that is no number.
+    """
+    influential_rank(gamma=gamma)
+    if not 0 < damping < np.inf:
+        raise ValueError(f"damping must be a positive number, but is {damping!r}")
+    held, right = streams(data), streams(clean)
+    if set(held) != set(right):
+        raise ValueError("either both the clips and the clean ones must hold flow, or none of them: read both alike")
+    if data.flow is not None and clean.flow is not None and data.flow.shape[2:] != clean.flow.shape[2:]:
+        raise ValueError(
+            f"flow has shape {clean.flow.shape[2:]} for each frame of the clean clips, but {data.flow.shape[2:]} for "
+            "the others: read both alike"
+        )
+    voters = int((np.bincount(clean.labels, minlength=data.num_classes) > 1).sum())
+    if isinstance(gamma, (int, np.integer)) and gamma > voters:
+        raise ValueError(
+            f"gamma asks for {gamma} votes, but only {voters} classes have the two clean clips that a vote takes: give "
+            "more clean clips, or gamma as a fraction"
+        )
+
+
 def detect_clips(
     data: Dataset,
     clean: Dataset,
@@ -112,12 +139,9 @@ def detect_clips(
             model decides is found out before training.
         FloatingPointError: training diverged.
     """
-    influential_rank(gamma=gamma)
-    if not 0 < damping < np.inf:
-        raise ValueError(f"damping must be a positive number, but is {damping!r}")
-    if set(streams(data)) != set(streams(clean)):
-        raise ValueError("either both the clips and the clean ones must hold flow, or none of them: read both alike")
+    streams(data)  # that these are clips is what there is to say first
     clean = fitted(clean, data, name="the clean clips")
+    refuse_clips(data, clean, gamma=gamma, damping=damping)
     trained = train_streams(
         data,
         model=model,
