@@ -109,16 +109,18 @@ def refine(
 
     Example:
         >>> import numpy as np
-        >>> from jaxnoisy.data import load
+        >>> from jaxnoisy.data import make
         >>> from jaxnoisy.training.trained import train
-        >>> digits = load("digits")
-        >>> data, validation = digits.take(np.arange(300)), digits.take(np.arange(300, 400))
-        >>> short = TrainConfig(epochs=1, record="none")
+        >>> labels = np.arange(90) % 3
+        >>> points = np.random.default_rng(0).normal(size=(90, 4)) + 3 * np.eye(3, 4)[labels]
+        >>> data, validation = make(points[:60], labels[:60]), make(points[60:], labels[60:])
+        >>> short = TrainConfig(epochs=3, learning_rate=0.01, record="none")
+        >>> trained = train(data, model="linear", config=short)
         >>> repaired, better = refine(
-        ...     data, validation, train(data, model="linear", config=short), config=short, anew=short, evidence=False
+        ...     data, validation, trained, rounds=1, config=short, anew=short, relabel_above=0.2, evidence=False
         ... )
-        >>> len(repaired), len(repaired.rounds) in (1, 2), repaired.labels.shape
-        (300, True, (300,))
+        >>> len(repaired.rounds), repaired.labels.shape, list(repaired.accuracies)[-1]
+        (1, (60,), 'trained anew')
     """
     choices = Choices(
         method=method,
