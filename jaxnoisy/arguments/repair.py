@@ -63,11 +63,21 @@ def add(commands: Commands) -> None:
         help="passes over the data, of the first model and of the one trained anew (default: the model's recipe)",
     )
     repair.add_argument(
+        "--learning-rate",
+        type=values.positive,
+        metavar="LR",
+        help="of the first model and of the one trained anew (default: the recipe's)",
+    )
+    repair.add_argument(
         "--post-epochs", type=values.count, metavar="E", help="passes over the data in each round (default 20)"
     )
     repair.add_argument(
-        "--post-learning-rate", type=values.positive, metavar="LR", help="of each round (default: the recipe's)"
+        "--post-learning-rate",
+        type=values.positive,
+        metavar="LR",
+        help="of each round (default: that of --learning-rate)",
     )
+    repair.add_argument("--batch-size", type=values.count, metavar="B", help="examples per step")
     repair.add_argument("--seed", type=values.seed, metavar="S", default=0, help="of everything random (default 0)")
     repair.add_argument("--devices", type=values.count, metavar="N", help="train on N devices (default: all there are)")
     repair.add_argument("--out", type=values.path, metavar="DIR", help=texts.OUT)

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxnoisy.data import Dataset
@@ -37,6 +37,7 @@ def train_or_read(
     devices: int | None = None,
     checkpoints: Path | None = None,
     resume: bool = False,
+    **chosen: Any,
 ) -> "Trained":
     """The model that ``--model`` says.
 
@@ -47,6 +48,7 @@ def train_or_read(
         devices: how many to train on; all by default.
         checkpoints: where training leaves its checkpoints, if anywhere.
         resume: go on from these.
+        chosen: how to train, where it is not by the recipe.
     """
     from jaxnoisy.mesh import default_mesh
     from jaxnoisy.progress import epoch_bar
@@ -58,7 +60,7 @@ def train_or_read(
     if name is None:
         with timed(timings, "read the model"):
             return trained.load(arguments.model, examples)
-    config = recipe(name, examples, epochs=arguments.epochs, seed=arguments.seed, record="none")
+    config = recipe(name, examples, epochs=arguments.epochs, seed=arguments.seed, record="none", **chosen)
     with timed(timings, "train"), epoch_bar() as progress:
         return trained.train(
             examples,

@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         "relabel_above": arguments.keep_above,
         "seed": arguments.seed,
     }
+    own = {"learning_rate": arguments.learning_rate, "batch_size": arguments.batch_size}
     timings: dict[str, float] = {}
     with nothing_left_by_bad_input(out), quiet_writers():
         if (name := to_train(arguments, examples)) is not None:
@@ -59,9 +60,10 @@ def run(arguments: argparse.Namespace) -> None:
             devices=arguments.devices,
             checkpoints=checkpoints(out) / _ORIGINAL,
             resume=arguments.resume,
+            **own,
         )
         name, epochs = str(trained.settings["model"]), arguments.epochs or trained.settings["epochs"]
-        anew = recipe(name, examples, epochs=epochs, seed=arguments.seed, record="none")
+        anew = recipe(name, examples, epochs=epochs, seed=arguments.seed, record="none", **own)
         with epoch_bar() as progress:
             repaired, _ = refine(
                 examples,
@@ -72,7 +74,8 @@ def run(arguments: argparse.Namespace) -> None:
                     name,
                     examples,
                     epochs=arguments.post_epochs,
-                    learning_rate=arguments.post_learning_rate,
+                    learning_rate=arguments.post_learning_rate or arguments.learning_rate,
+                    batch_size=arguments.batch_size,
                     seed=arguments.seed,
                 ),
                 anew=anew,

@@ -189,18 +189,19 @@ def test_the_options_reach_the_refinement(here, monkeypatch):
         config, anew = options["config"], options["anew"]
         raise ValueError(
             f"{len(examples)} {len(clean)} {[options[name] for name in names]} {config.epochs} {config.learning_rate} "
-            f"{config.seed} {anew.epochs} {anew.seed} {len(options['whole'])} {options['test']}"
+            f"{config.seed} {config.batch_size} {anew.epochs} {anew.learning_rate} {anew.seed} {anew.batch_size} "
+            f"{len(options['whole'])} {options['test']}"
         )
 
     monkeypatch.setattr(refine, "refine", begins)
     line = refused(
         "repair --data npz:digits.npz --clean take:2 --model linear --epochs 1 --devices 1 --method small-loss "
         "--rounds 3 --gamma 0.5 --damping 0.2 --solver cg --class-floor 4 --keep-above 0.6 --post-epochs 7 "
-        "--post-learning-rate 0.03 --seed 9 --out out"
+        "--post-learning-rate 0.03 --learning-rate 0.02 --batch-size 32 --seed 9 --out out"
     )
     assert line == (
-        f"jaxnoisy: error: {N - 2 * C} {2 * C} ['small-loss', 3, 0.5, 0.2, 'cg', 4, 0.6, 9, False] 7 0.03 9 1 9 {N} "
-        "None\n"
+        f"jaxnoisy: error: {N - 2 * C} {2 * C} ['small-loss', 3, 0.5, 0.2, 'cg', 4, 0.6, 9, False] 7 0.03 9 32 1 0.02 9 "
+        f"32 {N} None\n"
     )
 
 
