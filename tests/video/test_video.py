@@ -14,7 +14,7 @@ from jaxnoisy.training.recipes import recipe
 from jaxnoisy.training.trained import Trained, start
 from jaxnoisy.video.streams import for_stream, frame_outputs
 
-N, EACH, GAMMA = 160, 24, 0.5
+N, EACH, EPOCHS, GAMMA = 160, 24, 8, 0.5
 DAMPING = 0.1  # little curvature counts for less, so that the gradients' lengths decide between all and half of a clip
 
 
@@ -33,7 +33,9 @@ def run(tmp_path_factory):
     found = video.detect_clips(
         data,
         clean,
-        config=recipe("cnn", data, epochs=6, record="none"),
+        model="mlp",
+        config=recipe("mlp", data, epochs=EPOCHS, record="none"),
+        penultimate=32,
         gamma=GAMMA,
         damping=DAMPING,
         on_epoch=lambda name, report, of: epochs.append((name, report.epoch, of)),
@@ -52,7 +54,7 @@ def test_mislabeled_clips_rank_first_and_partly_noisy_ones_between(run):
     assert roc_auc_score(wrong, scores) > 0.85
     order = np.argsort(-scores)
     assert wrong[order[:EACH]].mean() > 0.45
-    assert (wrong | digits.partly)[order[: 2 * EACH]].mean() > 0.75  # at random 0.3
+    assert (wrong | digits.partly)[order[: 2 * EACH]].mean() > 0.65  # at random 0.3
     rank = np.empty(N)
     rank[order] = np.arange(N)
     assert np.median(rank[wrong]) < np.median(rank[digits.partly]) < np.median(rank[right])
@@ -70,7 +72,8 @@ def test_each_stream_finds_them_and_flags_are_what_both_flag(run):
     flagged = found.detection.flagged
     np.testing.assert_array_equal(flagged, streams["rgb"].flagged & streams["flow"].flagged)
     assert (wrong | digits.partly)[flagged].mean() > 0.6
-    assert epochs == [(name, k + 1, 6) for name in ("rgb", "flow") for k in range(6)]
+    assert epochs == [(name, k + 1, EPOCHS) for name in ("rgb", "flow") for k in range(EPOCHS)]
+    assert found.trained["flow"].model.frames.head.in_features == 32
 
 
 def test_both_streams_together_know_the_classes(run):
