@@ -5,14 +5,19 @@ import numpy as np
 import pytest
 
 from jaxnoisy import files
-from jaxnoisy.detect import LSTMDetector, load_detector, lstm_network, save_detector
+from jaxnoisy.detect import LSTMDetector, load_detector, save_detector
+from jaxnoisy.detect.lstm_network import LSTMWeights
+from jaxnoisy.recurrence import LSTMLayer
 
 CARD = {"about": "drawn, not trained", "config": {"learning_rate": 0.01}, "examples": 3}
 
 
 @pytest.fixture(scope="module")
 def detector() -> LSTMDetector:
-    weights = lstm_network.init(jax.random.key(0), signals=2, hidden=4, layers=2)
+    rng = np.random.default_rng(0)
+    shapes = [((2, 16), (4, 16), (16,)), ((4, 16), (4, 16), (16,))]
+    layers = tuple(LSTMLayer(*(rng.normal(size=s).astype(np.float32) for s in layer)) for layer in shapes)
+    weights = LSTMWeights(layers, rng.normal(size=4).astype(np.float32), np.float32(0.5))
     return LSTMDetector(weights, ("margin", "probability"), 6, CARD)
 
 

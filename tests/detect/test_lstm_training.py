@@ -16,13 +16,16 @@ from sklearn.metrics import log_loss, roc_auc_score
 from jaxnoisy.detect import LSTMConfig, fine_tune, lstm, lstm_config, lstm_fit, lstm_network, train_detector
 from jaxnoisy.dynamics import inputs
 
-VALUES, FLIPS = planted()
-VALUES = VALUES[..., None]
+SIGNALS = ("probability", "margin")
+CONFIG = dataclasses.replace(SMALL, signals=SIGNALS)
+PLANTED, FLIPS = planted()
+TRACE = trace_of(PLANTED)
+VALUES = inputs.sequences(TRACE, signals=SIGNALS)
 
 
 @pytest.fixture(scope="module")
 def detector():
-    return train_detector(jax.random.key(0), VALUES, FLIPS, SMALL, about="planted")
+    return train_detector(jax.random.key(0), VALUES, FLIPS, CONFIG, about="planted")
 
 
 def fitted(key, weights, values, flips, split, config):
@@ -40,27 +43,27 @@ def test_the_order_in_time_is_what_is_learned():
     rng = np.random.default_rng(0)
     forth = np.cumsum(rng.random((320, 12)), axis=1) / 12
     # The same values, backwards: no statistic that forgets their order tells them apart.
-    values = np.where(FLIPS[:, None], forth[:, ::-1], forth)[..., None]
-    detector = train_detector(jax.random.key(0), values, FLIPS, SMALL)
-    fresh = np.cumsum(rng.random((200, 12)), axis=1) / 12
-    scores = np.concatenate([detector.logits(fresh[:, ::-1, None]), detector.logits(fresh[..., None])])
+    values = np.repeat(np.where(FLIPS[:, None], forth[:, ::-1], forth)[..., None], 2, axis=2)
+    detector = train_detector(jax.random.key(0), values, FLIPS, CONFIG)
+    fresh = np.repeat(np.cumsum(rng.random((200, 12, 1)), axis=1) / 12, 2, axis=2)
+    scores = np.concatenate([detector.logits(fresh[:, ::-1]), detector.logits(fresh)])
     assert roc_auc_score(np.arange(400) < 200, scores) > 0.99
 
 
 def test_the_same_key_gives_the_same_detector(detector, caplog):
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        again = train_detector(jax.random.key(0), VALUES, FLIPS, SMALL)
+        again = train_detector(jax.random.key(0), VALUES, FLIPS, CONFIG)
         assert not [r for r in caplog.records if "ompiling" in r.getMessage()]  # nor does it compile anew
     for a, b in zip(leaves(detector), leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
-    other = train_detector(jax.random.key(1), VALUES, FLIPS, SMALL)
+    other = train_detector(jax.random.key(1), VALUES, FLIPS, CONFIG)
     assert not any(np.array_equal(a, b) for a, b in zip(leaves(detector), leaves(other), strict=True))
 
 
 def test_the_history_is_that_of_the_examples_held_out(detector):
     split = lstm_fit.hold_out(jax.random.key(7), FLIPS, 0.1)
-    values = VALUES.astype(np.float32)
-    best, info = fitted(jax.random.key(8), detector.weights, values, FLIPS, split, SMALL)
+    values = VALUES
+    best, info = fitted(jax.random.key(8), detector.weights, values, FLIPS, split, CONFIG)
     assert info.validation_loss.shape == info.validation_auc.shape == info.train_loss.shape == (7,)
     kept = int(info.best)
     assert kept == np.argmin(info.validation_loss)
@@ -85,7 +88,7 @@ def test_both_kinds_are_held_out_and_learned_from():
 
 def test_one_epoch_is_the_steps_of_adamw_one_by_one():
     config = LSTMConfig(hidden=4, layers=1, epochs=1, clip_norm=None, schedule="constant")
-    values, flips = VALUES[:100].astype(np.float32), FLIPS[:100]
+    values, flips = VALUES[:100, :, :1], FLIPS[:100]
     rows = np.arange(100)
     train, held = rows[20:], rows[:20]
     split = lstm_fit.Split(train, held[flips[held]], held[~flips[held]])
@@ -120,7 +123,7 @@ def test_fine_tuning_adapts_and_does_no_harm(detector):
     # Other data, on which everything is learned so late that the detector takes right labels for wrong.
     shifted = trace_of(late**6)
     before = lstm(detector)(shifted)
-    tuned = fine_tune(jax.random.key(0), detector, shifted, flips, dataclasses.replace(SMALL, learning_rate=0.01))
+    tuned = fine_tune(jax.random.key(0), detector, shifted, flips, dataclasses.replace(CONFIG, learning_rate=0.01))
     after = lstm(tuned)(shifted)
     assert (before.flagged == flips).mean() < 0.8
     assert (after.flagged == flips).mean() > 0.9
@@ -130,8 +133,8 @@ def test_fine_tuning_adapts_and_does_no_harm(detector):
 
 
 def test_a_fine_tuning_that_helps_nothing_is_not_kept(detector):
-    trace = trace_of(VALUES[..., 0])
-    tuned = fine_tune(jax.random.key(0), detector, trace, FLIPS, dataclasses.replace(SMALL, learning_rate=1e3))
+    trace = TRACE
+    tuned = fine_tune(jax.random.key(0), detector, trace, FLIPS, dataclasses.replace(CONFIG, learning_rate=1e3))
     assert tuned.info.best == 0
     for a, b in zip(leaves(detector), leaves(tuned), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -140,15 +143,14 @@ def test_a_fine_tuning_that_helps_nothing_is_not_kept(detector):
 def test_the_card_says_what_it_was_trained_on(detector):
     assert detector.card["about"] == "planted"
     assert (detector.card["examples"], detector.card["mislabeled"]) == (320, 96)
-    assert detector.card["config"]["learning_rate"] == SMALL.learning_rate
+    assert detector.card["config"]["learning_rate"] == CONFIG.learning_rate
     assert detector.card["validation auc"] == pytest.approx(float(detector.info.validation_auc[detector.info.best]))
 
 
-def test_several_signals_and_pooled_traces_of_other_lengths():
-    config = LSTMConfig(signals=("probability", "margin"), hidden=4, layers=1, batch_size=16, learning_rate=0.03)
+def test_pooled_traces_of_other_lengths():
     (a, flips_a), (b, flips_b) = planted(n=160, t=12, seed=2), planted(n=160, t=7, seed=3)
-    values = inputs.pooled([trace_of(a), trace_of(b)], signals=config.signals)
-    detector = train_detector(jax.random.key(0), values, np.concatenate([flips_a, flips_b]), config)
+    values = inputs.pooled([trace_of(a), trace_of(b)], signals=SIGNALS)
+    detector = train_detector(jax.random.key(0), values, np.concatenate([flips_a, flips_b]), CONFIG)
     fresh, flips = planted(n=300, t=9, seed=4)
     assert roc_auc_score(flips, lstm(detector)(trace_of(fresh)).scores) > 0.95
 
@@ -174,14 +176,14 @@ def test_the_papers_settings():
 )
 def test_flips_that_cannot_be_learned_from(flips, message):
     with pytest.raises(ValueError, match=message):
-        train_detector(jax.random.key(0), VALUES, flips, SMALL)
+        train_detector(jax.random.key(0), VALUES, flips, CONFIG)
 
 
 @pytest.mark.parametrize(
     ("values", "error", "message"),
     [
-        (VALUES[..., 0], ValueError, r"shape \(n, t, 1\) for the signals probability"),
-        (np.repeat(VALUES, 2, axis=2), ValueError, r"\(320, 12, 2\)"),
+        (VALUES[..., 0], ValueError, r"shape \(n, t, 2\) for the signals probability, margin"),
+        (VALUES[..., :1], ValueError, r"\(320, 12, 1\)"),
         (VALUES[:, :1], ValueError, "at least 2 epochs, but these have 1"),
         (np.where(VALUES < 0.5, np.nan, VALUES), ValueError, "not finite"),
         (VALUES > 0.5, TypeError, "floating point"),
@@ -189,19 +191,19 @@ def test_flips_that_cannot_be_learned_from(flips, message):
 )
 def test_sequences_that_cannot_be_learned_from(values, error, message):
     with pytest.raises(error, match=message):
-        train_detector(jax.random.key(0), values, FLIPS, SMALL)
+        train_detector(jax.random.key(0), values, FLIPS, CONFIG)
 
 
 def test_one_epoch_traces_cannot_be_fine_tuned_on(detector):
     with pytest.raises(ValueError, match="one epoch"):
-        fine_tune(jax.random.key(0), detector, trace_of(VALUES[..., 0]).until(1), FLIPS)
+        fine_tune(jax.random.key(0), detector, TRACE.until(1), FLIPS)
 
 
 def test_keys_are_typed(detector):
     with pytest.raises(TypeError, match=r"jax.random.key\(seed\)"):
-        train_detector(0, VALUES, FLIPS, SMALL)
+        train_detector(0, VALUES, FLIPS, CONFIG)
     with pytest.raises(TypeError, match=r"jax.random.key\(seed\)"):
-        fine_tune(0, detector, trace_of(VALUES[..., 0]), FLIPS)
+        fine_tune(0, detector, TRACE, FLIPS)
 
 
 @pytest.mark.parametrize(
