@@ -200,8 +200,8 @@ def test_the_options_reach_the_refinement(here, monkeypatch):
         "--post-learning-rate 0.03 --learning-rate 0.02 --batch-size 32 --seed 9 --out out"
     )
     assert line == (
-        f"jaxnoisy: error: {N - 2 * C} {2 * C} ['small-loss', 3, 0.5, 0.2, 'cg', 4, 0.6, 9, False] 7 0.03 9 32 1 0.02 9 "
-        f"32 {N} None\n"
+        f"jaxnoisy: error: {N - 2 * C} {2 * C} ['small-loss', 3, 0.5, 0.2, 'cg', 4, 0.6, 9, False] "
+        f"7 0.03 9 32 1 0.02 9 32 {N} None\n"
     )
 
 
