@@ -8,6 +8,7 @@ from typing import Any
 import cnn_tables
 import head_tables
 import influence_tables
+import influential_rank_tables
 import markdown as md
 import numpy as np
 from common import RESULTS
@@ -231,6 +232,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], list[str]]]] = {
     "resnet34_gpu": ("ResNet-34 on a GPU", resnet34_gpu),
     "influence_lds": ("What influence foretells of models trained on half the data", influence_tables.lds),
     "influence_head": ("Exact influence on a linear head", head_tables.tables),
+    "influential_rank": ("Repairing labels and model: Influential Rank", influential_rank_tables.tables),
     "influence_cnn": ("Influence in convolutional networks", cnn_tables.tables),
 }
 
