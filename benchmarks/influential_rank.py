@@ -31,14 +31,14 @@ DIGITS = Plan(
 )
 CIFAR10 = Plan(
     model="cnn",
-    train=5000,
+    train=10_000,
     validation=500,
     test=2000,
-    epochs=40,
+    epochs=20,
     learning_rate=0.05,
     batch_size=128,
     weight_decay=5e-4,
-    post_epochs=10,
+    post_epochs=6,
 )
 TIME = {"n": 50_000, "features": 512, "classes": 10, "validation": 500, "model": "resnet18"}
 SYMMETRIC = tuple(name for name in GAMMA if name.startswith("symmetric"))

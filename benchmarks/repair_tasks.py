@@ -23,7 +23,7 @@ GAMMA = {"clean": 8, "symmetric-20": 8, "symmetric-50": 5, "symmetric-70": 5, "w
 FEWER = 5
 """What the paper takes above 40 % is measured below as well."""
 
-_POOL = 10_000
+_POOL = 15_000
 """CIFAR-10's first training images, which all sets are drawn from: the pack with human labels has no others."""
 
 
