@@ -55,6 +55,7 @@ class Repaired:
         scores: (n,) suspicion from the last round that scored the example; higher = more suspicious.
         rounds: a record of each round.
         accuracies: by model ("original", "round 1", ..., "trained anew"), then by data ("validation", "test").
+        final: the model among these that the repair ends with.
         evidence: what figures show, or None where it was not collected.
         settings: what was run, for the summary: plain values only.
         timings: seconds by stage.
@@ -69,6 +70,7 @@ class Repaired:
     scores: np.ndarray
     rounds: tuple[RoundInfo, ...]
     accuracies: Mapping[str, Mapping[str, float]]
+    final: str
     evidence: Evidence | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     timings: Mapping[str, float] = dataclasses.field(default_factory=dict)

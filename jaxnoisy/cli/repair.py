@@ -114,8 +114,7 @@ def _line(info: "RoundInfo", n: int) -> str:
 
 def _outcome(found: "Repaired") -> str:
     changed, left_out = int((found.changed & found.used).sum()), int((~found.used).sum())
-    measured = list(found.accuracies.values())
-    first, last = measured[0], measured[-1]
+    first, last = found.accuracies["original"], found.accuracies[found.final]
     of = "test" if "test" in last else "validation"
     return (
         f"{changed} of {len(found)} labels changed, {left_out} examples left out; {of} accuracy from {first[of]:.4f} "

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from jaxnoisy import files
 from jaxnoisy.data.dataset import Dataset
-from jaxnoisy.refine.anew import train_anew
+from jaxnoisy.refine.anew import Anew, train_anew
 from jaxnoisy.refine.evidence import embedded_rows
 from jaxnoisy.refine.evidence import evidence as gathered
 from jaxnoisy.refine.loop import make_rounds
@@ -58,7 +58,9 @@ def refine(
     drops what :func:`jaxnoisy.detect.influential_rank` flags, and trains the model on, from where it is, parameters
     and batch statistics, with a fresh optimizer and the learning rate raised again. The drop stays if validation
     accuracy rises; otherwise examples and model are restored and the rounds end. Then the last model labels what was
-    dropped, and a new one is trained on the examples it is sure of.
+    dropped, and a new one is trained on the examples it is sure of. The repair ends with the new one, unless the rounds
+    already ended with one that is more often right on validation data: training anew pays off where the model has
+    memorised, and costs where it was sure of few examples.
 
     Args:
         data: n examples under their given labels, those the model was trained on.
@@ -94,8 +96,8 @@ def refine(
         timings: seconds of earlier stages; those taken here are added.
 
     Returns:
-        The record, and the last model: the one trained anew, or, where the record's settings give a reason why there is
-        none, the one that the rounds ended with. A round that diverges leaves the model before it.
+        The record, and its final model: the one trained anew, or the one that the rounds ended with, and then the
+        record's settings say why under "trained_anew". A round that diverges leaves the model before it.
 
     Cost: for each round a forward pass over the kept examples, the algebra of
     :func:`jaxnoisy.influence.head_overfitting`, and ``config.epochs`` epochs; then ``anew.epochs`` epochs.
@@ -165,13 +167,14 @@ def refine(
         checkpoints=saved.folder("anew"),
         on_epoch=None if on_epoch is None else lambda report: on_epoch("anew", report, task.anew.epochs),
     )
-    last = ending.trained or _post_trained(task, progress)
-    last = last._replace(settings={**last.settings, "refined": method})
-    subject, weights = (task.subject, state.model) if ending.trained is None else apart(last)
     accuracies = {"original": before, **_of_rounds(progress)}
     if ending.trained is not None:
         with timed(seconds, "measure"):
-            accuracies["trained anew"] = _measured(task, subject, weights)
+            accuracies["trained anew"] = _measured(task, *apart(ending.trained))
+        ending = _unless_worse(ending, accuracies["trained anew"]["validation"], state.accuracy)
+    last = ending.trained or _post_trained(task, progress)
+    last = last._replace(settings={**last.settings, "refined": method})
+    subject, weights = (task.subject, state.model) if ending.trained is None else apart(last)
     shown = None
     if first is not None:
         with timed(seconds, "evidence"):
@@ -193,6 +196,7 @@ def refine(
         scores=progress.scores,
         rounds=progress.infos,
         accuracies=accuracies,
+        final=_after_rounds(progress) if ending.trained is None else "trained anew",
         evidence=shown,
         settings={
             **trained.settings,
@@ -216,6 +220,21 @@ def _of_rounds(progress: Progress) -> dict[str, dict[str, float]]:
         for info in progress.infos
         if np.isfinite(info.accuracy_after)
     }
+
+
+def _unless_worse(ending: Anew, anew: float, before: float) -> Anew:
+    if anew >= before:
+        return ending
+    reason = (
+        f"The model trained anew is not kept: it has {anew:.4f} validation accuracy, and the one that it was to "
+        f"replace has {before:.4f}."
+    )
+    return ending._replace(trained=None, reason=reason)
+
+
+def _after_rounds(progress: Progress) -> str:
+    accepted = [info.round for info in progress.infos if info.accepted]
+    return f"round {accepted[-1]}" if accepted else "original"
 
 
 def _post_trained(task: Setting, progress: Progress) -> Trained:

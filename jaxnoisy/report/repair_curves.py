@@ -47,8 +47,9 @@ def stages(found: Repaired) -> list[Stage]:
         name = f"round {info.round}"
         at.append(Stage(str(info.round), name, *_accuracies(tried), info.noise_after, info.kept, info.accepted))
     if "trained anew" in measured:
-        accuracies, used = _accuracies(measured["trained anew"]), int(found.used.sum())
-        at.append(Stage("anew", "trained anew", *accuracies, found.noise_after, used, True))
+        kept = found.final == "trained anew"
+        noise, used = (found.noise_after, int(found.used.sum())) if kept else (at[-1].noise, at[-1].used)
+        at.append(Stage("anew", "trained anew", *_accuracies(measured["trained anew"]), noise, used, kept))
     return at
 
 

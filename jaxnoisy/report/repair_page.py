@@ -51,15 +51,13 @@ def render_repair(found: Repaired, summary: Mapping[str, Any]) -> str:
     Cost: about two seconds for matplotlib, and a few passes over the scores.
     """
     at = stages(found)
-    went_on = [stage for stage in at if stage.accepted]
     nested = {name: value for name, value in summary["settings"].items() if value and isinstance(value, dict)}
     return template("repair.html.j2").render(
         summary=summary,
         title=text.shown(summary["data"]["name"] or "data"),
         names=[text.shown(name) for name in found.dataset.class_names],
         stages=at,
-        last=went_on[-1],
-        best=max(went_on, key=lambda stage: -1.0 if stage.validation is None else stage.validation),
+        last=[stage for stage in at if stage.accepted][-1],
         rounds={info.round: info for info in found.rounds},
         curves=[markup(picture) for picture in (accuracy_curve(at), remaining_curve(at)) if picture is not None],
         galleries=galleries(found),

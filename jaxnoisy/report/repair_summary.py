@@ -20,7 +20,7 @@ def summarize_repair(found: Repaired) -> dict[str, Any]:
         - ``labels``: how many were ``dropped``; of these how many are used again under another label
           (``relabelled``), used again under their own (``restored``) and ``left_out``; of the others how many are left
           out for the classifier's doubt (``doubted``); and how many the last model was trained on (``used``);
-        - ``accuracies``: by model, then by data;
+        - ``accuracies``: by model, then by data, and ``final``, the model among these that the repair ends with;
         - ``rounds``: the columns of ``rounds.csv`` for each, with ``measures`` and ``seconds`` by name;
         - ``truth``: where it is known, the share of wrong labels before and after, precision and recall of what was
           dropped, and the share of right labels among the relabelled; else None;
@@ -42,6 +42,7 @@ def summarize_repair(found: Repaired) -> dict[str, Any]:
             "used": int(used.sum()),
         },
         "accuracies": plain({name: dict(measured) for name, measured in found.accuracies.items()}),
+        "final": found.final,
         "rounds": [plain({**info._asdict(), "removed": len(info.removed)}) for info in found.rounds],
         "truth": _against_truth(found),
         "evidence": None if found.evidence is None else _of_evidence(found.evidence),

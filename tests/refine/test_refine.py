@@ -1,5 +1,7 @@
 """A whole repair of clouds of points with wrong labels."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from blobs import DATA, TEST, VALIDATION, DenseHead, assert_same, leaves, normed, short, softmax
@@ -16,7 +18,7 @@ from jaxnoisy.training.network import functional
 from jaxnoisy.training.normalize import moments
 from jaxnoisy.training.trained import Trained, load, start, train
 
-POST, ANEW = short(4, seed=5), short(6)
+POST, ANEW = short(4, seed=5), short(12)
 OPTIONS = {"config": POST, "anew": ANEW, "test": TEST, "gamma": 0.6, "relabel_above": 0.4}
 WHOLE = make(np.concatenate([DATA.inputs, TEST.inputs]), np.concatenate([DATA.labels, TEST.labels]))
 
@@ -78,7 +80,7 @@ def test_records_of_the_rounds_agree_with_what_was_dropped(repaired):
     assert first.precision == DATA.flips[first.removed].mean()
     assert first.noise_before == DATA.flips.mean() > first.noise_after
     assert [e for e in epochs if e[0] == "round 1"] == [("round 1", k, first.kept, 4) for k in (1, 2, 3, 4)]
-    assert [e for e in epochs if e[0] == "anew"] == [("anew", k, found.used.sum(), 6) for k in range(1, 7)]
+    assert [e for e in epochs if e[0] == "anew"] == [("anew", k, found.used.sum(), 12) for k in range(1, 13)]
 
 
 def test_what_is_flagged_is_what_the_algebra_flags(repaired, trained):
@@ -121,8 +123,9 @@ def test_the_model_trained_anew_is_that_of_a_plain_run(repaired, trained):
     labelled = DATA.with_labels(found.labels)
     plain = fit(start("linear", DATA), labelled, ANEW, keep=found.used, scale=trained.scale)
     assert_same(nnx.state(plain.model), nnx.state(last.model))
-    assert last.settings["epochs"] == 6
+    assert last.settings["epochs"] == 12
     assert found.settings["trained_anew"] is True
+    assert found.final == "trained anew"
 
 
 def test_the_last_model_is_read_back_by_the_data_and_by_what_they_are_a_part_of(repaired, folder):
@@ -265,6 +268,17 @@ def test_a_class_of_which_nothing_is_sure_leaves_the_post_trained_model(trained,
     name = [f"round {info.round}" for info in found.rounds if info.accepted][-1]
     assert found.accuracies[name]["test"] == accuracy_of(last, TEST)
     assert_same(nnx.state(load(tmp_path, DATA).model), nnx.state(last.model))
+
+
+def test_a_model_trained_anew_that_is_worse_is_not_kept(trained):
+    barely = dataclasses.replace(ANEW, learning_rate=1e-9)
+    found, last = refine(DATA, VALIDATION, trained, **{**OPTIONS, "anew": barely}, evidence=False)
+    kept = [info.round for info in found.rounds if info.accepted]
+    assert found.final == f"round {kept[-1]}"
+    assert found.accuracies["trained anew"]["validation"] < found.accuracies[found.final]["validation"]
+    assert found.accuracies[found.final]["test"] == accuracy_of(last, TEST)
+    assert found.settings["trained_anew"].startswith("The model trained anew is not kept: it has ")
+    np.testing.assert_array_equal(found.used, found.removed_in == 0)
 
 
 @pytest.fixture(scope="module")

@@ -135,6 +135,7 @@ def repaired(
         scores=rng.normal(size=n) + flips,
         rounds=tuple(records),
         accuracies=accuracies,
+        final=list(accuracies)[-1],
         evidence=found if seen else None,
         settings={"seed": 3, "gamma": 0.5},
         timings={"train": 2.5},

@@ -1,5 +1,6 @@
 """The page of a repair."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -104,12 +105,16 @@ def test_what_is_missing_is_said(options, said):
     assert said in page_of(repaired(seen=False, **options))[1].text
 
 
-def test_a_better_model_on_the_way_is_named():
-    found = repaired(seen=False)
-    assert "was better" not in page_of(found)[1].text
-    object.__setattr__(found, "accuracies", {**found.accuracies, "trained anew": {"validation": 0.7, "test": 0.9}})
-    said = "The model after round 2 was better, with 85.0 % on validation data and 82.0 % on test data."
-    assert said in page_of(found)[1].text
+def test_a_model_trained_anew_that_is_not_kept_is_told_and_not_counted():
+    found = dataclasses.replace(
+        repaired(seen=False),
+        final="round 2",
+        settings={"trained_anew": "The model trained anew is not kept."},
+    )
+    page = page_of(found)[1].text
+    assert "The last model is right on 85.0 % of the validation data" in page
+    assert "The model trained anew is not kept." in page
+    assert "came back under another label" not in page
 
 
 def test_why_nothing_was_trained_anew_and_nested_settings_are_shown():
