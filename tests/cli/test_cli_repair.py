@@ -77,7 +77,7 @@ def test_the_folder_holds_what_is_promised(whole):
     labels = table(out / "labels.csv")
     changed = sum(row["changed"] == row["used"] == "true" for row in labels)
     left_out = sum(row["used"] == "false" for row in labels)
-    first, last = (summary["accuracies"][name]["test"] for name in ("original", "trained anew"))
+    first, last = (summary["accuracies"][name]["test"] for name in ("original", summary["final"]))
     assert lines[-1] == (
         f"{changed} of {len(labels)} labels changed, {left_out} examples left out; test accuracy from {first:.4f} to "
         f"{last:.4f}; report: out/report.html"
