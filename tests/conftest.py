@@ -5,6 +5,7 @@ its workers and by every process that a test starts: most of the time of a test 
 train the same network again. Who sets ``JAX_COMPILATION_CACHE_DIR`` to a folder keeps them from run to run.
 """
 
+import gc
 import os
 import tempfile
 
@@ -20,6 +21,10 @@ import jax
 jax.config.update("jax_num_cpu_devices", 8)  # where something else has imported it before the variables were set
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+# What JAX has traced stays, millions of small objects: looking through them for garbage as often as Python does by default
+# takes a good part of the suite's time.
+gc.set_threshold(50_000, 20, 100)
 
 # Their names repeat from folder to folder, and the search for doctests would take them for one module.
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]
