@@ -22,8 +22,8 @@ jax.config.update("jax_num_cpu_devices", 8)  # where something else has imported
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
-# What JAX has traced stays, millions of small objects: looking through them for garbage as often as Python does by default
-# takes a good part of the suite's time.
+# What JAX has traced stays, millions of small objects: to look through them for garbage as often as Python does by
+# default takes a good part of the suite's time.
 gc.set_threshold(50_000, 20, 100)
 
 # Their names repeat from folder to folder, and the search for doctests would take them for one module.
