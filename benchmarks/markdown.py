@@ -39,6 +39,8 @@ def origin(results: dict[str, Any]) -> str:
     for number, run in enumerate(results["runs"]):
         machine, versions = run["machine"], run["versions"]
         loads = [load for unit in results["units"] if unit["run"] == number for load in unit["load"]]
+        if not loads:
+            continue  # interrupted before its first measurement was done
         threads = f", PyTorch with {machine['torch_threads']} threads" if "torch_threads" in machine else ""
         lines += [
             f"- `{run['command']}`, {run['started']}",
