@@ -1,7 +1,9 @@
 """What a method takes and gives that reads more than the trace, so that one more is a file and a line in a table."""
 
+import abc
+import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.detect import Detection
@@ -16,18 +18,12 @@ class Task(NamedTuple):
         clean: m examples with clean labels, in the classes of the training data; None where there are none.
         model: a name that :func:`jaxnoisy.models.build` knows.
         seed: of everything random.
-        gamma: see :func:`jaxnoisy.detect.influential_rank`.
-        damping: added to the diagonal of a curvature.
-        solver: one of :data:`jaxnoisy.refine.SOLVERS`.
     """
 
     data: Dataset
     clean: Dataset | None
     model: str
     seed: int
-    gamma: float
-    damping: float
-    solver: str
 
     @property
     def clean_examples(self) -> Dataset:
@@ -65,15 +61,23 @@ class Found(NamedTuple):
 Prepared: TypeAlias = Callable[[Runs], Found]
 
 
-class Beyond(NamedTuple):
-    """A method beyond the trace.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Beyond(abc.ABC):
+    """A method beyond the trace, with its options: a frozen dataclass of keyword-only fields with defaults.
+
+    An option of the command line that is called like a field sets it (see :mod:`jaxnoisy.cli.methods`), so that no
+    field may share its name with an option for all methods, such as ``seed``.
 
     Attributes:
-        prepare: refuses, before training, a task that the method cannot be used for; returns the method itself.
+        name: what the command line calls it.
         runs: how many runs of its own it trains.
         needs_clean: whether it needs clean examples.
     """
 
-    prepare: Callable[[Task], Prepared]
-    runs: int = 0
-    needs_clean: bool = False
+    name: ClassVar[str]
+    runs: ClassVar[int] = 0
+    needs_clean: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def prepare(self, task: Task) -> Prepared:
+        """Refuse, before training, a task or options that the method cannot be used with; return the method itself."""

@@ -11,7 +11,7 @@ from jaxnoisy.training.trained import Trained, start
 from jaxnoisy.video import influential_clips, refuse_clips, streams
 
 
-def prepare(task: Task) -> Prepared:
+def prepare(task: Task, *, gamma: float, damping: float, solver: str) -> Prepared:
     """Check what the method is asked for.
 
     Raises:
@@ -19,10 +19,10 @@ def prepare(task: Task) -> Prepared:
             are classes with two clean clips, or flow on one side only.
     """
     data, clean = task.data, task.clean_examples
-    if task.solver != "exact":
-        raise ValueError(f"influential-rank on clips solves exactly: the solver {task.solver!r} is not for clips")
-    refuse_clips(data, clean, gamma=task.gamma, damping=task.damping)
-    notes = {"gamma": task.gamma, "damping": task.damping, **describe_clean(clean, data)}
+    if solver != "exact":
+        raise ValueError(f"influential-rank on clips solves exactly: the solver {solver!r} is not for clips")
+    refuse_clips(data, clean, gamma=gamma, damping=damping)
+    notes = {"gamma": gamma, "damping": damping, **describe_clean(clean, data)}
 
     def find(runs: Runs) -> Found:
         trained = {}
@@ -34,7 +34,7 @@ def prepare(task: Task) -> Prepared:
                     done = runs.train(name, stream)
             trained[name] = _in_float32(done, stream, task)
         with timed(runs.timings, "detect influential-rank"):
-            detection = influential_clips(trained, data, clean, gamma=task.gamma, damping=task.damping)
+            detection = influential_clips(trained, data, clean, gamma=gamma, damping=damping)
         found = {name: int(np.sum(one.flagged)) for name, one in detection.info.detections.items()}
         return Found(detection, {**notes, "flagged_by_stream": found})
 

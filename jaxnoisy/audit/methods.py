@@ -1,20 +1,18 @@
 """The methods by name, and which of them can be asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from jaxnoisy import check
-from jaxnoisy.audit import influential_rank, threshold
 from jaxnoisy.audit.beyond import Beyond
+from jaxnoisy.audit.influential_rank import InfluentialRank
+from jaxnoisy.audit.threshold import AumThreshold
 from jaxnoisy.detect import MIN_EPOCHS, TRACE_METHODS
 
-BEYOND: Mapping[str, Beyond] = MappingProxyType(
-    {
-        "aum-threshold": Beyond(threshold.prepare, runs=2),
-        "influential-rank": Beyond(influential_rank.prepare, needs_clean=True),
-    }
+BEYOND: Mapping[str, type[Beyond]] = MappingProxyType(
+    {method.name: method for method in (AumThreshold, InfluentialRank)}
 )
-"""The methods that read more than the trace."""
+"""The methods that read more than the trace, as the classes of their options."""
 
 METHODS = (*TRACE_METHODS, *BEYOND)
 """Every method that an audit knows: those that read one trace, and those that need runs or examples of their own."""
@@ -42,14 +40,24 @@ def allowed(epochs: int | None = None, *, clean: bool = False, more_runs: bool =
     return tuple(found)
 
 
-def known_methods(methods: Sequence[str]) -> tuple[str, ...]:
-    """The methods asked for, in order and once each; ValueError names those that are known."""
+def known_methods(methods: Sequence[str | Beyond]) -> dict[str, Beyond | None]:
+    """The methods asked for, in order and once each, with their options; those that read the trace alone have none.
+
+    Raises:
+        ValueError: none at all, a name that is not known, or one method with different options.
+    """
     if not methods:
         raise ValueError(f"no method was given: name some of {', '.join(METHODS)}")
-    return tuple(dict.fromkeys(check.one_of(name, METHODS, name="method") for name in methods))
+    found: dict[str, Beyond | None] = {}
+    for method in methods:
+        name = method.name if isinstance(method, Beyond) else check.one_of(method, METHODS, name="method")
+        asked = method if isinstance(method, Beyond) else BEYOND[name]() if name in BEYOND else None
+        if found.setdefault(name, asked) != asked:
+            raise ValueError(f"{name} is asked for twice, as {found[name]} and as {asked}: run one audit for each")
+    return found
 
 
-def refuse_impossible(methods: Sequence[str], *, epochs: int, clean: bool) -> None:
+def refuse_impossible(methods: Iterable[str], *, epochs: int, clean: bool) -> None:
     """Refuse methods that a run of so many epochs is too short for, or that need clean examples where there are none.
 
     Raises:

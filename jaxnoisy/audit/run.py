@@ -7,8 +7,8 @@ from pathlib import Path
 from jax.sharding import Mesh
 
 from jaxnoisy import check, files
-from jaxnoisy.audit.beyond import Runs, Task
-from jaxnoisy.audit.methods import BEYOND, allowed, known_methods, refuse_impossible
+from jaxnoisy.audit.beyond import Beyond, Runs, Task
+from jaxnoisy.audit.methods import allowed, known_methods, refuse_impossible
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.data.queries import fitted
 from jaxnoisy.findings import Findings, find
@@ -27,12 +27,9 @@ def audit(
     data: Dataset,
     *,
     clean: Dataset | None = None,
-    methods: Sequence[str] | None = None,
+    methods: Sequence[str | Beyond] | None = None,
     model: str = "auto",
     config: TrainConfig | None = None,
-    gamma: float = 0.8,
-    damping: float = 0.01,
-    solver: str = "exact",
     seed: int = 0,
     dtype: str = "float32",
     mesh: Mesh | None = None,
@@ -47,13 +44,11 @@ def audit(
             flags what their flow says too, where they hold it; see :mod:`jaxnoisy.video`.
         clean: m examples with clean labels, in the classes of the data, for methods that need some; see
             :func:`jaxnoisy.data.load_clean`.
-        methods: names from :data:`METHODS`; the first is the one that the report follows. By default every method that
-            trains no run of its own, has epochs enough, and the clean examples that it needs.
+        methods: names from :data:`METHODS`, or options such as ``InfluentialRank(gamma=5)``; the first is the one that
+            the report follows. By default every method that trains no run of its own, has epochs enough, and the clean
+            examples that it needs.
         model: a name that :func:`jaxnoisy.models.build` knows, or "auto": "cnn" for images, "mlp" for features.
         config: how to train; by default :func:`jaxnoisy.training.recipes.recipe`.
-        gamma: for "influential-rank": how many classes must agree, see :func:`jaxnoisy.detect.influential_rank`.
-        damping: for "influential-rank": added to the diagonal of the curvature.
-        solver: for "influential-rank": the way to its inverse, see :func:`jaxnoisy.refine.refine`.
         seed: whole number >= 0, of the initial parameters and, where ``config`` is not given, of the training.
         dtype: "float32", or "bfloat16" for forward and backward passes with float32 parameters.
         mesh: from :func:`jaxnoisy.mesh.data_mesh`, to train on several devices.
@@ -90,11 +85,11 @@ def audit(
         raise ValueError('config.record is "none", but detectors read what was recorded: choose "train" or "eval"')
     clean = None if clean is None else fitted(clean, data, name="clean")
     given = clean is not None
-    names = allowed(config.epochs, clean=given, more_runs=False) if methods is None else known_methods(methods)
-    refuse_impossible(names, epochs=config.epochs, clean=given)
-    task = Task(data, clean, model, seed, gamma, damping, solver)
+    asked = known_methods(allowed(config.epochs, clean=given, more_runs=False) if methods is None else methods)
+    refuse_impossible(asked, epochs=config.epochs, clean=given)
+    task = Task(data, clean, model, seed)
     # Before training, which is long, in case one of them refuses the data.
-    beyond = {name: BEYOND[name].prepare(task) for name in names if name in BEYOND}
+    beyond = {name: options.prepare(task) for name, options in asked.items() if options is not None}
 
     run = {"model": model, "dtype": dtype, "init_seed": seed, "clean": None if clean is None else clean.fingerprint()}
 
@@ -114,15 +109,15 @@ def audit(
 
     timings: dict[str, float] = {}
     with timed(timings, "train"):
-        main = train("main", data, probabilities="confident-learning" in names)
+        main = train("main", data, probabilities="confident-learning" in asked)
     timings["compile"] = main.compile_seconds
     assert main.trace is not None
     runs = Runs(main, train, timings)
     found = {name: method(runs) for name, method in beyond.items()}
-    settings = {"methods": list(names), "model": model, "dtype": dtype, "seed": seed, **dataclasses.asdict(config)}
+    settings = {"methods": list(asked), "model": model, "dtype": dtype, "seed": seed, **dataclasses.asdict(config)}
     return find(
         main.trace,
-        names,
+        tuple(asked),
         others={name: one.detection for name, one in found.items()},
         dataset=data,
         flips=data.flips,

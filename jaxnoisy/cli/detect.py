@@ -2,11 +2,11 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from jaxnoisy.cli.clean import load_clean
 from jaxnoisy.cli.folders import checkpoints, claim, free_folder, nothing_left_by_bad_input
-from jaxnoisy.cli.results import chosen_methods, finish
+from jaxnoisy.cli.methods import chosen_methods, with_options
+from jaxnoisy.cli.results import finish
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
         everything=allowed(arguments.epochs, clean=given),
         default=allowed(arguments.epochs, clean=given, more_runs=False),
     )
-    options = _own_options(arguments, methods)
+    asked = with_options(methods, arguments)
     if arguments.resume and not arguments.out:
         raise ValueError("--resume needs --out, the folder of the run to go on with")
     out = Path(arguments.out) if arguments.out else free_folder("jaxnoisy-detect")
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         findings = audit(
             examples,
             clean=clean,
-            methods=methods,
+            methods=asked,
             model=model,
             config=config,
             seed=arguments.seed,
@@ -57,15 +57,5 @@ def run(arguments: argparse.Namespace) -> None:
             checkpoints=checkpoints(out),
             resume=arguments.resume,
             progress=progress,
-            **options,
         )
     finish(findings, out, overwrite=arguments.resume)
-
-
-def _own_options(arguments: argparse.Namespace, methods: tuple[str, ...]) -> dict[str, Any]:
-    """The options of influential-rank that were given; refuses them where it does not run."""
-    names = ("gamma", "damping", "solver")
-    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    if given and "influential-rank" not in methods:
-        raise ValueError(f"--{next(iter(given))} is for influential-rank, which is not among the methods: leave it out")
-    return given

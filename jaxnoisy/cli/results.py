@@ -1,23 +1,10 @@
-"""What the commands that detect share: which methods to run, and how their findings are shown."""
+"""How the commands that detect show their findings."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxnoisy.findings import Findings
-
-
-def chosen_methods(
-    text: str, known: tuple[str, ...], *, everything: tuple[str, ...], default: tuple[str, ...]
-) -> tuple[str, ...]:
-    """The methods that ``a,b`` names, once each and in order; "all" stands for ``everything``."""
-    from jaxnoisy.check import one_of
-
-    names: list[str] = []
-    for part in text.split(",") if text else default:
-        name = one_of(part.strip(), (*known, "all"), name="--method")
-        names += everything if name == "all" else [name]
-    return tuple(dict.fromkeys(names))
 
 
 def finish(findings: "Findings", out: Path, *, trace: bool = True, overwrite: bool = False) -> None:

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from jaxnoisy.cli.folders import claim
-from jaxnoisy.cli.results import chosen_methods, finish
+from jaxnoisy.cli.methods import chosen_methods
+from jaxnoisy.cli.results import finish
 
 
 def run(arguments: argparse.Namespace) -> None:

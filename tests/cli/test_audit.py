@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cli_runs import FEATURES, GIVEN, LABELS
 
-from jaxnoisy.audit import METHODS, allowed, audit, run, threshold
+from jaxnoisy.audit import METHODS, InfluentialRank, allowed, audit, run, threshold
 from jaxnoisy.audit.methods import known_methods
 from jaxnoisy.data import make
 from jaxnoisy.detect import TRACE_METHODS, aum, aum_threshold, threshold_examples
@@ -71,7 +71,12 @@ def test_by_default_only_methods_that_the_epochs_allow(examples):
 
 
 def test_methods_are_taken_once_and_in_order():
-    assert known_methods(["el2n", "aum", "el2n"]) == ("el2n", "aum")
+    asked = InfluentialRank(gamma=2)
+    assert list(known_methods(["el2n", "aum", "el2n"])) == ["el2n", "aum"]
+    assert known_methods([asked, "aum", asked]) == {"influential-rank": asked, "aum": None}
+    assert known_methods(["influential-rank"]) == {"influential-rank": InfluentialRank()}
+    with pytest.raises(ValueError, match="influential-rank is asked for twice"):
+        known_methods([asked, "influential-rank"])
     with pytest.raises(ValueError, match="no method was given: name some of aum"):
         known_methods([])
     with pytest.raises(ValueError, match=r"method must be one of aum, .*, but is 'aums'"):
