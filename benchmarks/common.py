@@ -152,6 +152,11 @@ def _commit() -> str:
     return commit.stdout.strip() + ("+" if commit.returncode == 0 and change.returncode else "")
 
 
+def processor() -> dict[str, Any]:
+    """What tells machines apart in the names of units that are slow on any, and faster on some."""
+    return {"cpu": _cpu(), "cores": len(os.sched_getaffinity(0))}
+
+
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []

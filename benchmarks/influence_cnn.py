@@ -1,9 +1,10 @@
 """Influence in convolutional networks: solving for queries, and EK-FAC self-influence, beside other packages.
 
 Parts: "solve" solves (Gauss-Newton + damping I) x = g for 50 queries of a small network on 2,000 images of CIFAR-10, by
-this library to a residual of 1e-2 for every query, and by other packages up to where they stop by default; "self" is
-the self-influence of all training images by EK-FAC, of that network and of a ResNet-20, in rounds; "loop" is one
-product inside and outside a loop on the device. Every measurement runs in a process of its own.
+this library to a residual of 1e-2 for every query, and by other packages up to where they stop by default, timed on
+ten queries, from which the time for all is extrapolated; "self" is the self-influence of all training images by EK-FAC,
+of that network and of a ResNet-20, in rounds; "loop" is one product inside and outside a loop on the device. Every
+measurement runs in a process of its own. What other machines measured stays in the file, and has tables of its own.
 
 Needs CIFAR-10 (see packs.py), and the packages as said in influence_head.py; those not installed are left out.
 """
@@ -28,6 +29,9 @@ OURS = (
 )
 """(products, preconditioner, method)"""
 
+PEER_QUERIES = 10
+"""Of other packages. They take queries one by one, or their products take time in proportion to them."""
+
 PEERS = {"curvlinops": "peers_curvlinops", "dattri": "peers_dattri", "pydvl": "peers_pydvl"}
 
 SELF = {
@@ -45,6 +49,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3, help="of self-influence")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--parts", type=common.words, default=("solve", "self", "loop"))
+    options.add_argument("--ours", type=int, default=len(OURS), help="of solve, only so many of our own ways")
     options.add_argument("--models", type=common.words, default=tuple(cnn_task.MODELS), help="of self-influence")
     options.add_argument("--work", type=Path, help="keeps networks and results; default: a temporary folder")
     args = options.parse_args()
@@ -61,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = _Networks(args.work or Path(folder), args.seed, sizes)
         if "solve" in args.parts:
-            _solve(results, work)
+            _solve(results, work, args.ours)
         if "self" in args.parts:
             for name in args.models:
                 _self(results, work, name, args)
@@ -88,22 +93,24 @@ class _Networks:
         return path
 
 
-def _solve(results: common.Results, work: _Networks) -> None:
+def _solve(results: common.Results, work: _Networks, ways: int) -> None:
     folder = work.folder("cnn")
-    for products, preconditioner, method in OURS:
+    for products, preconditioner, method in OURS[:ways]:
         which = {"products": products, "preconditioner": preconditioner, "method": method}
         results.measure(
             lambda which=which: common.call("cnn_jax", "solve", folder, name="cnn", **which),
             part="solve",
             package="jaxnoisy",
             **which,
+            **common.processor(),
         )
     for package, module in PEERS.items():
         if _installed(package):
             results.measure(
-                lambda module=module: common.call(module, "cnn", folder, name="cnn"),
+                lambda module=module: common.call(module, "cnn", folder, name="cnn", some=PEER_QUERIES),
                 part="solve",
                 package=package,
+                **common.processor(),
             )
 
 
@@ -121,6 +128,7 @@ def _self(results: common.Results, work: _Networks, name: str, args: argparse.Na
         part="self",
         model=name,
         method="conjugate gradient",
+        **common.processor(),
     )
     methods = [method for method in SELF if not method.startswith("kron") or _installed("kronfluence")]
     for number in range(args.rounds):
@@ -132,8 +140,9 @@ def _self(results: common.Results, work: _Networks, name: str, args: argparse.Na
                 model=name,
                 method=method,
                 round=number,
+                **common.processor(),
             )
-    results.measure(lambda: _agreement(folder, name), part="agreement", model=name)
+    results.measure(lambda: _agreement(folder, name), part="agreement", model=name, **common.processor())
 
 
 def _self_influence(folder: Path, name: str, method: str) -> dict[str, Any]:

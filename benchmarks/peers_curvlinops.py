@@ -17,9 +17,9 @@ CNN = (
 _BATCH = 100  # images whose products with all queries are held at once
 
 
-def cnn(folder: Path, *, name: str) -> dict[str, Any]:
-    """Solve for the gradients of all queries."""
-    return {"computes": CNN, **peers_cnn.timed_solve(folder, name, _solve, matrix="gauss_newton")}
+def cnn(folder: Path, *, name: str, some: int) -> dict[str, Any]:
+    """Solve for the gradients of ``some`` queries."""
+    return {"computes": CNN, **peers_cnn.timed_solve(folder, name, some, _solve, matrix="gauss_newton")}
 
 
 def _solve(model: torch.nn.Module, task: dict[str, torch.Tensor]) -> torch.Tensor:

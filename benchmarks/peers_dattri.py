@@ -63,8 +63,8 @@ def exact(folder: Path, *, some: int) -> dict[str, Any]:
     }
 
 
-def cnn(folder: Path, *, name: str) -> dict[str, Any]:
-    """Solve for the gradients of all queries, ten at a time, which bounds the memory."""
+def cnn(folder: Path, *, name: str, some: int) -> dict[str, Any]:
+    """Solve for the gradients of ``some`` queries, ten at a time, which bounds the memory."""
 
     def solve(model: torch.nn.Module, task: dict[str, torch.Tensor]) -> torch.Tensor:
         attributor = cg(model, regularization=cnn_task.DAMPING)
@@ -78,7 +78,7 @@ def cnn(folder: Path, *, name: str) -> dict[str, Any]:
                 ]
             )
 
-    return {"computes": CNN, **peers_cnn.timed_solve(folder, name, solve, matrix="hessian")}
+    return {"computes": CNN, **peers_cnn.timed_solve(folder, name, some, solve, matrix="hessian")}
 
 
 def cg(model: torch.nn.Module, **options: Any) -> IFAttributorCG:

@@ -63,8 +63,8 @@ def _forms(influence: Any, factors: torch.Tensor, part: tuple[torch.Tensor, torc
     )
 
 
-def cnn(folder: Path, *, name: str) -> dict[str, Any]:
-    """Solve for the gradients of all queries."""
+def cnn(folder: Path, *, name: str, some: int) -> dict[str, Any]:
+    """Solve for the gradients of ``some`` queries."""
 
     def solve(model: torch.nn.Module, task: dict[str, torch.Tensor]) -> torch.Tensor:
         influence = pydvl.CgInfluence(
@@ -73,4 +73,4 @@ def cnn(folder: Path, *, name: str) -> dict[str, Any]:
         influence = influence.fit(DataLoader(TensorDataset(task["images"], task["labels"]), batch_size=_BATCH))
         return influence.influence_factors(task["query_images"], task["query_labels"])
 
-    return {"computes": CNN, **peers_cnn.timed_solve(folder, name, solve, matrix="hessian")}
+    return {"computes": CNN, **peers_cnn.timed_solve(folder, name, some, solve, matrix="hessian")}
