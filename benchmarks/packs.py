@@ -40,17 +40,25 @@ def _decode(path: Path, limit: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(pixels), pack["labels"][:limit]
 
 
-def cifar10(limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """CIFAR-10's training images, uint8 (n, 32, 32, 3), and labels (n,), in the order of the published batches."""
-    names = ("cifar10-train-0", "cifar10-train-1")
+def images(name: str, part: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Images, uint8 (n, 32, 32, 3), and labels (n,) of "cifar10" or "cifar100", in the order of the published batches.
+
+    ``part`` is "train" (50,000) or "test" (10,000); ``limit`` keeps the first ones. CIFAR-100's labels are the fine ones.
+    """
+    names = (f"{name}-train-0", f"{name}-train-1") if part == "train" else (f"{name}-{part}",)
     path, left, parts = needed(*names), limit or 50_000, []
-    for name in names:
-        parts.append(_decode(path / f"{name}.npz", left))
+    for pack in names:
+        parts.append(_decode(path / f"{pack}.npz", left))
         left -= len(parts[-1][0])
         if left <= 0:
             break
-    images, labels = (np.concatenate(arrays) for arrays in zip(*parts))
-    return images, labels
+    pixels, labels = (np.concatenate(arrays) for arrays in zip(*parts))
+    return pixels, labels
+
+
+def cifar10(limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """CIFAR-10's training images and labels: see :func:`images`."""
+    return images("cifar10", "train", limit)
 
 
 def cifar10n(limit: int | None = None) -> Callable[[str], Dataset]:
