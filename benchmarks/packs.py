@@ -43,7 +43,7 @@ def _decode(path: Path, limit: int) -> tuple[np.ndarray, np.ndarray]:
 def images(name: str, part: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Images, uint8 (n, 32, 32, 3), and labels (n,) of "cifar10" or "cifar100", in the order of the published batches.
 
-    ``part`` is "train" (50,000) or "test" (10,000); ``limit`` keeps the first ones. CIFAR-100's labels are the fine ones.
+    ``part`` is "train" (50,000) or "test" (10,000); ``limit`` keeps the first. CIFAR-100 has its fine labels.
     """
     names = (f"{name}-train-0", f"{name}-train-1") if part == "train" else (f"{name}-{part}",)
     path, left, parts = needed(*names), limit or 50_000, []
