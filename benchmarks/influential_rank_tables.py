@@ -35,6 +35,12 @@ PAPER: dict[str, dict[str, float]] = {
 }
 """Park et al., "Influential Rank", Tables 1, 3, 7, 9, 10, 11 and 12 for cross entropy, in per cent."""
 
+TITLES = {
+    "digits": "scikit-learn's digits",
+    "cifar10": "part of CIFAR-10",
+    "features": "features of part of CIFAR-10",
+}
+
 PAPER_ROUNDS = {
     "symmetric-20": {"original": (80.71, 20.0), "round 4": (92.83, 1.12)},
     "symmetric-50": {"original": (50.37, 50.0), "round 4": (86.49, 21.43)},
@@ -50,10 +56,10 @@ def tables(results: dict[str, Any]) -> list[str]:
     """The section on Influential Rank."""
     units = results["units"]
     parts = ["In per cent: median over seeds (lowest to highest)."]
-    for part, title in (("digits", "scikit-learn's digits"), ("cifar10", "part of CIFAR-10")):
+    for part, title in TITLES.items():
         found = _by_noise(units, part)
         if found:
-            parts += [f"### Two rounds on {title}", *_compared(found, paper=part == "cifar10")]
+            parts += [f"### Two rounds on {title}", *_compared(found, paper=part != "digits")]
     found = _by_noise(units, "rounds")
     if found:
         parts += ["### Four rounds", _rounds(found)]

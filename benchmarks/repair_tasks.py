@@ -2,12 +2,15 @@
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import packs
+import patch_features
 
+from jaxnoisy import files
 from jaxnoisy.data import Dataset, load, make
 from jaxnoisy.models import Classifier, build
 from jaxnoisy.noise import symmetric
@@ -80,9 +83,17 @@ class Task(NamedTuple):
     test: Dataset
 
 
-def make_task(part: str, noise: str, seed: int, plan: Plan) -> Task:
-    """Draw the examples, and which labels are wrong, anew for every seed."""
-    pool, human = _cifar10() if part == "cifar10" else (_digits(), None)
+def make_task(part: str, noise: str, seed: int, plan: Plan, work: Path = patch_features.WORK) -> Task:
+    """Draw the examples, and which labels are wrong, anew for every seed.
+
+    Args:
+        part: "digits", "cifar10" or "features".
+        noise: one of :data:`RATES`, or "worst".
+        seed: of the draw.
+        plan: how many.
+        work: where the features lie, see :mod:`patch_features`.
+    """
+    pool, human = _features(work) if part == "features" else {"digits": _digits, "cifar10": _cifar10}[part]()
     order = np.random.default_rng(seed).permutation(len(pool))
     ends = np.cumsum([plan.validation, plan.test, plan.train])
     if ends[-1] > len(pool):
@@ -99,8 +110,8 @@ def make_task(part: str, noise: str, seed: int, plan: Plan) -> Task:
 
 
 @functools.cache
-def _digits() -> Dataset:
-    return load("digits")
+def _digits() -> tuple[Dataset, None]:
+    return load("digits"), None
 
 
 @functools.cache
@@ -110,3 +121,13 @@ def _cifar10() -> tuple[Dataset, np.ndarray]:
     assert worst.clean_labels is not None
     published = make(worst.inputs, worst.clean_labels, name="cifar10")
     return published, worst.labels
+
+
+@functools.cache
+def _features(work: Path) -> tuple[Dataset, np.ndarray]:
+    """Features of CIFAR-10's training images that no label has touched, and the human labels."""
+    found = patch_features.load("cifar10", work)
+    human = files.read_npz(packs.needed("cifar10n") / "cifar10n.npz")
+    if not np.array_equal(human["clean"], found.train_labels):
+        raise SystemExit("cifar10n.npz is not in the order of the features")
+    return make(found.train, found.train_labels, name="cifar10-features"), human["worst"].astype(np.int32)

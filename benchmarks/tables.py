@@ -233,6 +233,10 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], list[str]]]] = {
     "influence_lds": ("What influence foretells of models trained on half the data", influence_tables.lds),
     "influence_head": ("Exact influence on a linear head", head_tables.tables),
     "influential_rank": ("Repairing labels and model: Influential Rank", influential_rank_tables.tables),
+    "influential_rank_features": (
+        "Repairing labels and model on features: Influential Rank",
+        influential_rank_tables.tables,
+    ),
     "influence_cnn": ("Influence in convolutional networks", cnn_tables.tables),
 }
 
