@@ -4,6 +4,7 @@ Class-conditional kinds come with the matrix of their exact rates, so that an es
 """
 
 from jaxnoisy.noise.asymmetric import asymmetric, asymmetric_matrix
+from jaxnoisy.noise.copies import CopyCorrupt, CorruptedCopies, corrupted_copies
 from jaxnoisy.noise.instance import FEATURES, flip_probabilities, flip_rates, instance
 from jaxnoisy.noise.kinds import KINDS, by_kind
 from jaxnoisy.noise.result import Corrupt, NoisyLabels, TwiceNoisyLabels
@@ -15,12 +16,15 @@ from jaxnoisy.noise.twice import twice
 __all__ = [
     "FEATURES",
     "KINDS",
+    "CopyCorrupt",
     "Corrupt",
+    "CorruptedCopies",
     "NoisyLabels",
     "TwiceNoisyLabels",
     "asymmetric",
     "asymmetric_matrix",
     "by_kind",
+    "corrupted_copies",
     "flip_probabilities",
     "flip_rates",
     "instance",
