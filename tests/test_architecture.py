@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up. A part may import its own parts and those on lower floors.
 FLOORS = [
-    {"types", "check", "files", "mesh", "tree", "timing", "recurrence"},
+    {"types", "check", "files", "mesh", "tree", "timing", "recurrence", "temporal"},
     {"losses", "metrics", "noise", "stats", "curvature", "dynamics", "models", "data"},
     {"influence", "weights", "robust"},
     {"detect", "repair"},

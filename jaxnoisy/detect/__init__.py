@@ -7,6 +7,8 @@ from jaxnoisy.detect.confident import ConfidentInfo, confident_learning
 from jaxnoisy.detect.confident_joint import class_thresholds, estimated_joint, estimated_noise_rate
 from jaxnoisy.detect.data_map import confidence, variability
 from jaxnoisy.detect.detection import Detection, Detector, ranking
+from jaxnoisy.detect.dynacor import DynaCorInfo, DynamicsDetector, dynacor
+from jaxnoisy.detect.dynacor_config import DynaCorConfig
 from jaxnoisy.detect.el2n import el2n
 from jaxnoisy.detect.forgetting import forgetting
 from jaxnoisy.detect.influential_rank import InfluentialRankInfo, influential_rank
@@ -31,6 +33,9 @@ __all__ = [
     "ConfidentInfo",
     "Detection",
     "Detector",
+    "DynaCorConfig",
+    "DynaCorInfo",
+    "DynamicsDetector",
     "InfluentialRankInfo",
     "LSTMConfig",
     "LSTMDetector",
@@ -41,6 +46,7 @@ __all__ = [
     "class_thresholds",
     "confidence",
     "confident_learning",
+    "dynacor",
     "el2n",
     "estimated_joint",
     "estimated_noise_rate",

@@ -32,7 +32,7 @@ TRACE_METHODS: Mapping[str, Callable[[], Detector]] = MappingProxyType(
 The first is the one that reports follow where no method is named: AUM's threshold means the same on every data set.
 """
 
-MIN_EPOCHS: Mapping[str, int] = MappingProxyType({"forgetting": 2, "variability": 2})
+MIN_EPOCHS: Mapping[str, int] = MappingProxyType({"forgetting": 2, "variability": 2, "dynacor": 3})
 """Epochs that a method needs, where that is more than one; with fewer it raises ValueError."""
 
 NEEDS_PROBABILITIES = frozenset({"confident-learning"})

@@ -25,10 +25,18 @@ def stacked(logits: np.ndarray, labels: np.ndarray) -> Trace:
     return Trace(labels.astype(np.int32), seen, logits.shape[2], mean_probs=probs.astype(np.float32), mode="eval")
 
 
-def trained_logits(labels: np.ndarray, num_classes: int, *, epochs: int, hidden: int = 64, seed: int = 0) -> np.ndarray:
-    """(t, n, c) logits of a network with one hidden layer, trained by SGD with momentum on the digits."""
+def trained_logits(
+    labels: np.ndarray,
+    num_classes: int,
+    *,
+    epochs: int,
+    hidden: int = 64,
+    seed: int = 0,
+    inputs: np.ndarray | None = None,
+) -> np.ndarray:
+    """(t, n, c) logits of a network with one hidden layer, trained by SGD with momentum, on the digits by default."""
     rng = np.random.default_rng(seed)
-    x = (load_digits().data / 16).astype(np.float32)
+    x = (load_digits().data / 16).astype(np.float32) if inputs is None else inputs
     d = x.shape[1]
     weights = [
         rng.normal(0, np.sqrt(2 / d), (d, hidden)),
