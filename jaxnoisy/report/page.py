@@ -10,6 +10,7 @@ from jaxnoisy.report import text
 from jaxnoisy.report.agreement import agreement
 from jaxnoisy.report.canvas import FLAGGED, INK, KEPT
 from jaxnoisy.report.classes import LISTED, class_rates, confusion_matrix, largest_confusions
+from jaxnoisy.report.dynamics_clusters import ClusterPictures, cluster_pictures
 from jaxnoisy.report.figures import score_distribution, trajectories
 from jaxnoisy.report.gallery import cards
 from jaxnoisy.report.table import comparison
@@ -59,6 +60,7 @@ def render_page(findings: Findings, summary: Mapping[str, Any], suggested: np.nd
         comparison=comparison(summary),
         distribution=markup(score_distribution(scores, flagged, primary.threshold, findings.flips)),
         trajectories=markup(trajectories(findings.trace, flagged)),
+        clusters=_clusters(findings),
         matrix=_shaded(matrix) if len(matrix) <= LISTED else None,
         confusions=largest_confusions(matrix, examples),
         rates=rates,
@@ -68,6 +70,15 @@ def render_page(findings: Findings, summary: Mapping[str, Any], suggested: np.nd
         skipped=[text.shown(line, limit=300) for line in summary["data"]["skipped"][:_SKIPPED]],
         colours={"flagged": FLAGGED, "kept": KEPT},
     )
+
+
+def _clusters(findings: Findings) -> ClusterPictures | None:
+    """DynaCor's charts, where it ran, with their drawings as markup."""
+    drawn = [found for one in findings.detections.values() if (found := cluster_pictures(one)) is not None]
+    if not drawn:
+        return None
+    charts = {name: markup(getattr(drawn[0], name)) for name in ("plane", "metric", "dynamics")}
+    return drawn[0]._replace(**charts)
 
 
 def _shaded(matrix: np.ndarray) -> list[list[Shade]]:
