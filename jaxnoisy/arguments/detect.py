@@ -34,6 +34,18 @@ def add(commands: Commands) -> None:
         "--damping", type=values.positive, metavar="D", help="influential-rank: added to the curvature (default 0.01)"
     )
     detect.add_argument("--solver", metavar="NAME", help=f"influential-rank: {texts.SOLVER}")
+    detect.add_argument(
+        "--corruption-rate",
+        type=values.above_zero_to_one,
+        metavar="R",
+        help="dynacor: the share of examples copied under other labels (default 0.1)",
+    )
+    detect.add_argument(
+        "--alpha",
+        type=values.auto_or_number,
+        metavar="A|auto",
+        help="dynacor: weight of its alignment loss (default auto: the better of 0.05 and 0.5)",
+    )
     detect.add_argument("--model", default="auto", metavar="NAME", help="see models (default: cnn for images, or mlp)")
     detect.add_argument(
         "--epochs", type=values.count, metavar="E", help="passes over the data (default: the model's recipe)"

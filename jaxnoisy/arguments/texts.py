@@ -6,6 +6,7 @@ _TRACE_METHODS = """methods:
 
 METHODS = f"""{_TRACE_METHODS}
   aum-threshold: AUM with threshold examples, two runs more
+  dynacor: clusters of dynamics, one run more with corrupted copies
   influential-rank: by the trained model's last layer, with --clean
   all: every one that the run allows"""
 

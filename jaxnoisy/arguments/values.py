@@ -62,6 +62,24 @@ def votes(text: str) -> float:
     return value
 
 
+def above_zero_to_one(text: str) -> float:
+    """A number above 0, up to 1."""
+    value = _number(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number above 0 and up to 1, but is {text!r}")
+    return value
+
+
+def auto_or_number(text: str) -> float | str:
+    """The word auto, or a finite number from 0."""
+    if text == "auto":
+        return text
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be auto, or a number from 0, such as 0.05, but is {text!r}")
+    return value
+
+
 def path(text: str) -> str:
     """The name of a file or folder."""
     if not text or "\0" in text:

@@ -37,12 +37,13 @@ class Runs(NamedTuple):
 
     Attributes:
         main: the run that the trace comes from.
-        train: ``train(name, examples)``, for runs of a method's own, which are as long and resumed like the main one.
+        train: ``train(name, examples, weights=None)``, for runs of a method's own, which are as long and resumed like
+            the main one; ``weights`` are those of :func:`jaxnoisy.training.fit`.
         timings: seconds by stage, to be added to.
     """
 
     main: Fit
-    train: Callable[[str, Dataset], Fit]
+    train: Callable[..., Fit]
     timings: dict[str, float]
 
 

@@ -5,12 +5,13 @@ from types import MappingProxyType
 
 from jaxnoisy import check
 from jaxnoisy.audit.beyond import Beyond
+from jaxnoisy.audit.dynacor import DynaCor
 from jaxnoisy.audit.influential_rank import InfluentialRank
 from jaxnoisy.audit.threshold import AumThreshold
 from jaxnoisy.detect import MIN_EPOCHS, TRACE_METHODS
 
 BEYOND: Mapping[str, type[Beyond]] = MappingProxyType(
-    {method.name: method for method in (AumThreshold, InfluentialRank)}
+    {method.name: method for method in (AumThreshold, DynaCor, InfluentialRank)}
 )
 """The methods that read more than the trace, as the classes of their options."""
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from jax.sharding import Mesh
 
 from jaxnoisy import check, files
@@ -61,7 +62,8 @@ def audit(
         labels, an estimate of the noise rate and, where the clean labels are known, the metrics. What a method that
         reads more than the trace says of itself stands in the settings under its name.
 
-    Cost: one training run for all methods together; "aum-threshold" adds two. "influential-rank" adds a forward pass
+    Cost: one training run for all methods together; "aum-threshold" adds two, "dynacor" one and its
+    search for clusters. "influential-rank" adds a forward pass
     over the data, and the algebra of :func:`jaxnoisy.influence.head_overfitting`; of clips, a run on their flow.
 
     Raises:
@@ -93,11 +95,12 @@ def audit(
 
     run = {"model": model, "dtype": dtype, "init_seed": seed, "clean": None if clean is None else clean.fingerprint()}
 
-    def train(name: str, examples: Dataset, probabilities: bool = False) -> Fit:
+    def train(name: str, examples: Dataset, *, weights: np.ndarray | None = None, probabilities: bool = False) -> Fit:
         return fit(
             start(model, examples, seed=seed, dtype=dtype),
             examples,
             for_stream(name, config),
+            weights=weights,
             loss=objective(examples),
             probabilities=probabilities,
             mesh=mesh,

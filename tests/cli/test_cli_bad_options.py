@@ -26,6 +26,13 @@ def with_value(array, index, value):
         ("--method aums", ["'aums'", "aum-threshold"]),
         ("--method aum,,el2n", ["''", "aum-threshold"]),
         ("--method forgetting --epochs 1", ["forgetting", "at least 2", "1"]),
+        ("--method dynacor --epochs 2", ["dynacor", "at least 3", "has 2"]),
+        ("--method dynacor --corruption-rate 0", ["--corruption-rate", "'0'", "above 0 and up to 1"]),
+        ("--method dynacor --corruption-rate 1.5", ["--corruption-rate", "'1.5'", "above 0 and up to 1"]),
+        ("--method dynacor --alpha -1", ["--alpha", "'-1'", "auto, or a number from 0"]),
+        ("--method dynacor --alpha big", ["--alpha", "'big'", "auto, or a number from 0"]),
+        ("--corruption-rate 0.2", ["--corruption-rate is for dynacor", "leave it out"]),
+        ("--alpha 0.5", ["--alpha is for dynacor", "leave it out"]),
         ("--model resnet19", ["'resnet19'", "model", "resnet18", "mlp"]),
         ("--model cnn", ["'cnn'", "(5,)", "linear, mlp"]),
         ("--model resnet18", ["'resnet18'", "(5,)", "linear, mlp"]),
@@ -70,6 +77,11 @@ def test_threshold_examples_need_three_examples(here):
     np.savez("two.npz", inputs=FEATURES[:2], labels=LABELS[:2])
     assert "at least 3 examples" in refused(f"{DETECT} npz:two.npz --method aum-threshold")
     assert "at least 3 examples" in refused("detect --data npz:two.npz --method aum-threshold --out new/parents/out")
+
+
+def test_dynacor_needs_two_classes(here):
+    np.savez("one.npz", inputs=FEATURES, labels=np.zeros_like(LABELS))
+    assert "one class only" in refused(f"{DETECT} npz:one.npz --method dynacor --epochs 3")
 
 
 def test_resume_needs_the_folder(here):

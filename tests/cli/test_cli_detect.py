@@ -49,16 +49,17 @@ def test_the_folder_holds_what_is_promised(here):
     ("option", "expected"),
     [
         ("", tuple(TRACE_METHODS)),
-        ("--method all", allowed()),
-        ("--method el2n,all", ("el2n", *(m for m in allowed() if m != "el2n"))),
+        ("--method all", allowed(2)),
+        ("--method el2n,all", ("el2n", *(m for m in allowed(2) if m != "el2n"))),
         ("--method ' el2n , aum,el2n'", ("el2n", "aum")),
         ("--epochs 1", tuple(m for m in TRACE_METHODS if m not in ("forgetting", "variability"))),
-        ("--method all --epochs 1", tuple(m for m in allowed() if m not in ("forgetting", "variability"))),
+        ("--method all --epochs 1", tuple(m for m in allowed(2) if m not in ("forgetting", "variability"))),
+        ("--method all --epochs 3", allowed()),
     ],
 )
 def test_which_methods_run(here, monkeypatch, option, expected):
     def begins(_examples, *, methods, **_options):
-        raise ValueError(" ".join(methods))
+        raise ValueError(" ".join(getattr(method, "name", method) for method in methods))
 
     monkeypatch.setattr(jaxnoisy.audit, "audit", begins)
     assert refused(f"{DETECT} --epochs 2 {option}") == f"jaxnoisy: error: {' '.join(expected)}\n"
