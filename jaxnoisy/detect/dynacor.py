@@ -20,14 +20,14 @@ from jaxnoisy.dynamics.inputs import sequences
 from jaxnoisy.dynamics.trace import Trace
 from jaxnoisy.types import Array, ArrayLike, Key
 
-_DRAWN = 1024
+_DRAWN = 512
 _HALF = 0.5 + 1e-6  # where all dynamics are the same, rounding must not flag them
 
 DynamicsDetector: TypeAlias = Callable[[Key, Trace, ArrayLike], Detection]
 
 
 class Drawn(NamedTuple):
-    """A sample of examples for figures, at most 1,024 originals and as many corrupted copies.
+    """A sample of examples for figures, at most 512 originals and as many corrupted copies.
 
     Attributes:
         rows: (k,) rows of the trace, ascending.
