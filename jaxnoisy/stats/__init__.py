@@ -1,7 +1,23 @@
 """Small statistics on arrays."""
 
+from jaxnoisy.stats.hoc import Consensus, NoiseEstimate, consensus, expected_consensus, hoc
+from jaxnoisy.stats.knn import Neighbours, nearest_neighbours
 from jaxnoisy.stats.mcd import Mcd, mcd
 from jaxnoisy.stats.mixture import Mixture, two_gaussians
 from jaxnoisy.stats.simplex import MixingWeights, mixing_weights
 
-__all__ = ["Mcd", "MixingWeights", "Mixture", "mcd", "mixing_weights", "two_gaussians"]
+__all__ = [
+    "Consensus",
+    "Mcd",
+    "MixingWeights",
+    "Mixture",
+    "Neighbours",
+    "NoiseEstimate",
+    "consensus",
+    "expected_consensus",
+    "hoc",
+    "mcd",
+    "mixing_weights",
+    "nearest_neighbours",
+    "two_gaussians",
+]
