@@ -5,6 +5,7 @@ from jaxnoisy.detect.agreed import AgreedInfo, agreed
 from jaxnoisy.detect.aum import AumThresholdInfo, aum, aum_threshold, threshold_examples, threshold_labels
 from jaxnoisy.detect.confident import ConfidentInfo, confident_learning
 from jaxnoisy.detect.confident_joint import class_thresholds, estimated_joint, estimated_noise_rate
+from jaxnoisy.detect.cores import LogitDetector, cores
 from jaxnoisy.detect.data_map import confidence, variability
 from jaxnoisy.detect.detection import Detection, Detector, ranking
 from jaxnoisy.detect.dynacor import DynaCorInfo, DynamicsDetector, dynacor
@@ -21,6 +22,7 @@ from jaxnoisy.detect.lstm_training import fine_tune, train_detector
 from jaxnoisy.detect.margin_mixture import margin_mixture
 from jaxnoisy.detect.methods import MIN_EPOCHS, NEEDS_PROBABILITIES, TRACE_METHODS, methods_for
 from jaxnoisy.detect.prune import PRUNE_RULES, label_issues
+from jaxnoisy.detect.simifeat import FeatureDetector, SimiFeatInfo, simifeat_rank, simifeat_vote
 from jaxnoisy.detect.small_loss import small_loss
 
 __all__ = [
@@ -36,16 +38,20 @@ __all__ = [
     "DynaCorConfig",
     "DynaCorInfo",
     "DynamicsDetector",
+    "FeatureDetector",
     "InfluentialRankInfo",
     "LSTMConfig",
     "LSTMDetector",
     "LSTMInfo",
+    "LogitDetector",
+    "SimiFeatInfo",
     "agreed",
     "aum",
     "aum_threshold",
     "class_thresholds",
     "confidence",
     "confident_learning",
+    "cores",
     "dynacor",
     "el2n",
     "estimated_joint",
@@ -62,6 +68,8 @@ __all__ = [
     "ranking",
     "rules",
     "save_detector",
+    "simifeat_rank",
+    "simifeat_vote",
     "small_loss",
     "threshold_examples",
     "threshold_labels",

@@ -16,7 +16,7 @@ from jaxnoisy import check, files
 from jaxnoisy import mesh as sharding
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.dynamics import Trace
-from jaxnoisy.losses import cross_entropy
+from jaxnoisy.losses import ByEpoch, Loss, at_epoch, cross_entropy
 from jaxnoisy.training import recording
 from jaxnoisy.training import state as train_state
 from jaxnoisy.training.checkpoint import Checkpoints
@@ -27,7 +27,7 @@ from jaxnoisy.training.normalize import Moments, moments
 from jaxnoisy.training.optimizer import optimizer
 from jaxnoisy.training.state import TrainState
 from jaxnoisy.training.step import Sums, train_step
-from jaxnoisy.types import Array, PyTree
+from jaxnoisy.types import PyTree
 
 
 class EpochReport(NamedTuple):
@@ -69,7 +69,7 @@ def fit(
     *,
     weights: np.ndarray | None = None,
     keep: np.ndarray | None = None,
-    loss: Callable[[Array, Array], Array] = cross_entropy,
+    loss: Loss | ByEpoch = cross_entropy,
     scale: Moments | None = None,
     probabilities: bool = False,
     mesh: Mesh | None = None,
@@ -88,7 +88,7 @@ def fit(
         weights: (n,) non-negative weights in the loss; 1 by default.
         keep: (n,) bool, examples to train on; all by default. The others are neither learned nor seen by batch norm,
             and recorded only in "eval" mode.
-        loss: (logits (b, c), labels (b,)) -> (b,) per-example losses.
+        loss: (logits (b, c), labels (b,)) -> (b,) per-example losses, or one for each epoch.
         scale: how inputs are normalised; by default by their own moments. A model that goes on from where it was
             trained needs those that it was trained with.
         probabilities: also record the mean class probabilities, (n, c).
@@ -217,7 +217,7 @@ def _fit_each_other(
     network: Network,
     params: PyTree,
     rest: PyTree,
-    loss: Callable[[Array, Array], Array],
+    loss: Loss | ByEpoch,
     data: Dataset,
     config: TrainConfig,
 ) -> None:
@@ -237,7 +237,7 @@ def _fit_each_other(
             f"the model maps inputs of shape {one.shape} to {logits.shape}, but logits of {data.num_classes} classes "
             f"have shape (1, {data.num_classes})"
         )
-    losses = jax.eval_shape(loss, logits, jax.ShapeDtypeStruct((1,), jnp.int32))
+    losses = jax.eval_shape(at_epoch(loss, 0), logits, jax.ShapeDtypeStruct((1,), jnp.int32))
     if losses.shape != (1,):
         raise ValueError(f"loss must give one number per example, shape (b,), but for b = 1 gives {losses.shape}")
 

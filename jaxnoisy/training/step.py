@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from jaxnoisy import mesh as sharding
 from jaxnoisy.dynamics import recorder
+from jaxnoisy.losses import ByEpoch, Loss, at_epoch
 from jaxnoisy.training.augment import augment
 from jaxnoisy.training.config import TrainConfig
 from jaxnoisy.training.network import Network
@@ -47,7 +48,7 @@ Step = Callable[[TrainState, Batch, Key], tuple[TrainState, Sums]]
 
 def train_step(
     network: Network,
-    loss: Callable[[Array, Array], Array],
+    loss: Loss | ByEpoch,
     tx: optax.GradientTransformation,
     config: TrainConfig,
     scale: Moments,
@@ -67,7 +68,7 @@ def train_step(
 
         def objective(params):  # type: ignore[no-untyped-def]
             logits, rest = network.train(params, state.rest, inputs)
-            total = (batch.weights * loss(logits, batch.labels)).sum()
+            total = (batch.weights * at_epoch(loss, state.epoch)(logits, batch.labels)).sum()
             return total / jnp.maximum(weight, 1e-12), (logits, rest, total)
 
         gradient, (logits, rest, total) = jax.grad(objective, has_aux=True)(state.params)
