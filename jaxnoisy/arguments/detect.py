@@ -46,6 +46,18 @@ def add(commands: Commands) -> None:
         metavar="A|auto",
         help="dynacor: weight of its alignment loss (default auto: the better of 0.05 and 0.5)",
     )
+    detect.add_argument(
+        "--beta", type=values.positive, metavar="B", help="cores: weight of the confidence term in the end (default 2)"
+    )
+    detect.add_argument(
+        "--neighbours", type=values.count, metavar="K", help="simifeat-vote, simifeat-rank: how many (default 10)"
+    )
+    detect.add_argument(
+        "--passes",
+        type=values.count,
+        metavar="M",
+        help="simifeat-vote, simifeat-rank: over augmented images (default 21; features have one)",
+    )
     detect.add_argument("--model", default="auto", metavar="NAME", help="see models (default: cnn for images, or mlp)")
     detect.add_argument(
         "--epochs", type=values.count, metavar="E", help="passes over the data (default: the model's recipe)"

@@ -7,6 +7,8 @@ _TRACE_METHODS = """methods:
 METHODS = f"""{_TRACE_METHODS}
   aum-threshold: AUM with threshold examples, two runs more
   dynacor: clusters of dynamics, one run more with corrupted copies
+  cores: the sieve of CORES2, one run more
+  simifeat-vote, simifeat-rank: by the labels of nearest neighbours
   influential-rank: by the trained model's last layer, with --clean
   all: every one that the run allows"""
 

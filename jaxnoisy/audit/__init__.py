@@ -1,10 +1,25 @@
 """The main job: train a model on a labelled data set, record its dynamics, and let the detectors read them."""
 
 from jaxnoisy.audit.beyond import Beyond
+from jaxnoisy.audit.cores import Cores
 from jaxnoisy.audit.dynacor import DynaCor
 from jaxnoisy.audit.influential_rank import InfluentialRank
 from jaxnoisy.audit.methods import BEYOND, METHODS, allowed
 from jaxnoisy.audit.run import Progress, audit
+from jaxnoisy.audit.simifeat import SimiFeatRank, SimiFeatVote
 from jaxnoisy.audit.threshold import AumThreshold
 
-__all__ = ["BEYOND", "METHODS", "AumThreshold", "Beyond", "DynaCor", "InfluentialRank", "Progress", "allowed", "audit"]
+__all__ = [
+    "BEYOND",
+    "METHODS",
+    "AumThreshold",
+    "Beyond",
+    "Cores",
+    "DynaCor",
+    "InfluentialRank",
+    "Progress",
+    "SimiFeatRank",
+    "SimiFeatVote",
+    "allowed",
+    "audit",
+]

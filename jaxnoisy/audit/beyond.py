@@ -37,8 +37,9 @@ class Runs(NamedTuple):
 
     Attributes:
         main: the run that the trace comes from.
-        train: ``train(name, examples, weights=None)``, for runs of a method's own, which are as long and resumed like
-            the main one; ``weights`` are those of :func:`jaxnoisy.training.fit`.
+        train: ``train(name, examples)``, for runs of a method's own, which are as long and resumed like the main one;
+            with ``weights`` as those of :func:`jaxnoisy.training.fit`, or under another ``loss``, whose ``options``,
+            plain values, must be those of a run that is resumed.
         timings: seconds by stage, to be added to.
     """
 
@@ -73,11 +74,14 @@ class Beyond(abc.ABC):
         name: what the command line calls it.
         runs: how many runs of its own it trains.
         needs_clean: whether it needs clean examples.
+        by_default: whether it runs where no method is named, if it trains no run of its own; not one whose cost grows
+            faster than the number of examples.
     """
 
     name: ClassVar[str]
     runs: ClassVar[int] = 0
     needs_clean: ClassVar[bool] = False
+    by_default: ClassVar[bool] = True
 
     @abc.abstractmethod
     def prepare(self, task: Task) -> Prepared:

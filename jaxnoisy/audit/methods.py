@@ -5,13 +5,15 @@ from types import MappingProxyType
 
 from jaxnoisy import check
 from jaxnoisy.audit.beyond import Beyond
+from jaxnoisy.audit.cores import Cores
 from jaxnoisy.audit.dynacor import DynaCor
 from jaxnoisy.audit.influential_rank import InfluentialRank
+from jaxnoisy.audit.simifeat import SimiFeatRank, SimiFeatVote
 from jaxnoisy.audit.threshold import AumThreshold
 from jaxnoisy.detect import MIN_EPOCHS, TRACE_METHODS
 
 BEYOND: Mapping[str, type[Beyond]] = MappingProxyType(
-    {method.name: method for method in (AumThreshold, DynaCor, InfluentialRank)}
+    {method.name: method for method in (AumThreshold, DynaCor, Cores, SimiFeatVote, SimiFeatRank, InfluentialRank)}
 )
 """The methods that read more than the trace, as the classes of their options."""
 
@@ -25,7 +27,7 @@ def allowed(epochs: int | None = None, *, clean: bool = False, more_runs: bool =
     Args:
         epochs: of the run, where they are known.
         clean: whether there are examples with clean labels.
-        more_runs: also those that train runs of their own.
+        more_runs: also those that train runs of their own, or whose cost grows faster than the examples.
 
     Example:
         >>> allowed(1, clean=True, more_runs=False)[-2:]
@@ -35,7 +37,9 @@ def allowed(epochs: int | None = None, *, clean: bool = False, more_runs: bool =
     for name in METHODS:
         long_enough = epochs is None or epochs >= MIN_EPOCHS.get(name, 1)
         beyond = BEYOND.get(name)
-        possible = beyond is None or ((clean or not beyond.needs_clean) and (more_runs or not beyond.runs))
+        cheap = beyond is None or (beyond.by_default and not beyond.runs)
+        possible = beyond is None or clean or not beyond.needs_clean
+        possible = possible and (more_runs or cheap)
         if long_enough and possible:
             found.append(name)
     return tuple(found)

@@ -1,8 +1,9 @@
 """The main job: train a model on a labelled data set, record its dynamics, and let the detectors read them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
@@ -13,6 +14,7 @@ from jaxnoisy.audit.methods import allowed, known_methods, refuse_impossible
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.data.queries import fitted
 from jaxnoisy.findings import Findings, find
+from jaxnoisy.losses import ByEpoch, Loss
 from jaxnoisy.models import MODEL_NAMES
 from jaxnoisy.timing import timed
 from jaxnoisy.training import EpochReport, Fit, TrainConfig, fit
@@ -46,8 +48,8 @@ def audit(
         clean: m examples with clean labels, in the classes of the data, for methods that need some; see
             :func:`jaxnoisy.data.load_clean`.
         methods: names from :data:`METHODS`, or options such as ``InfluentialRank(gamma=5)``; the first is the one that
-            the report follows. By default every method that trains no run of its own, has epochs enough, and the clean
-            examples that it needs.
+            the report follows. By default every method that trains no run of its own, costs no more than grows with
+            the examples, has epochs enough, and the clean examples that it needs.
         model: a name that :func:`jaxnoisy.models.build` knows, or "auto": "cnn" for images, "mlp" for features.
         config: how to train; by default :func:`jaxnoisy.training.recipes.recipe`.
         seed: whole number >= 0, of the initial parameters and, where ``config`` is not given, of the training.
@@ -62,9 +64,10 @@ def audit(
         labels, an estimate of the noise rate and, where the clean labels are known, the metrics. What a method that
         reads more than the trace says of itself stands in the settings under its name.
 
-    Cost: one training run for all methods together; "aum-threshold" adds two, "dynacor" one and its
-    search for clusters. "influential-rank" adds a forward pass
-    over the data, and the algebra of :func:`jaxnoisy.influence.head_overfitting`; of clips, a run on their flow.
+    Cost: one training run for all methods together; "aum-threshold" adds two, "cores" one, "dynacor" one and its search
+    for clusters. "simifeat-vote" and "simifeat-rank" add n^2 d multiplications for each pass over the data.
+    "influential-rank" adds a forward pass over the data, and the algebra of
+    :func:`jaxnoisy.influence.head_overfitting`; of clips, a run on their flow.
 
     Raises:
         ValueError: an unknown method or model, a model that does not fit the data, a method that needs more epochs or
@@ -95,18 +98,26 @@ def audit(
 
     run = {"model": model, "dtype": dtype, "init_seed": seed, "clean": None if clean is None else clean.fingerprint()}
 
-    def train(name: str, examples: Dataset, *, weights: np.ndarray | None = None, probabilities: bool = False) -> Fit:
+    def train(
+        name: str,
+        examples: Dataset,
+        *,
+        weights: np.ndarray | None = None,
+        probabilities: bool = False,
+        loss: Loss | ByEpoch | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Fit:
         return fit(
             start(model, examples, seed=seed, dtype=dtype),
             examples,
             for_stream(name, config),
             weights=weights,
-            loss=objective(examples),
+            loss=loss or objective(examples),
             probabilities=probabilities,
             mesh=mesh,
             checkpoints=None if checkpoints is None else Path(checkpoints) / name,
             resume=resume,
-            run=run,
+            run={**run, **(options or {})},
             on_epoch=None if progress is None else lambda report: progress(name, report, config.epochs),
         )
 

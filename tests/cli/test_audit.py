@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from cli_runs import FEATURES, GIVEN, LABELS
 
-from jaxnoisy.audit import METHODS, InfluentialRank, allowed, audit, run, threshold
+from jaxnoisy.audit import METHODS, Cores, InfluentialRank, SimiFeatRank, SimiFeatVote, allowed, audit, run, threshold
 from jaxnoisy.audit.methods import known_methods
 from jaxnoisy.data import make
-from jaxnoisy.detect import TRACE_METHODS, aum, aum_threshold, threshold_examples
+from jaxnoisy.detect import TRACE_METHODS, aum, aum_threshold, simifeat_vote, threshold_examples
 from jaxnoisy.training import TrainConfig
 
 CONFIG = TrainConfig(epochs=2, batch_size=16, learning_rate=0.05)
@@ -60,7 +60,7 @@ def test_methods_that_the_epochs_allow():
     assert allowed(1, clean=True) == tuple(name for name in METHODS if name not in compare_epochs)
     assert allowed(3, clean=True) == allowed(clean=True) == METHODS
     assert allowed(2, clean=True) == tuple(name for name in METHODS if name != "dynacor")
-    assert allowed(2) == (*TRACE_METHODS, "aum-threshold")
+    assert allowed(2) == (*TRACE_METHODS, "aum-threshold", "cores", "simifeat-vote", "simifeat-rank")
     assert allowed(2, more_runs=False) == tuple(TRACE_METHODS)
     assert allowed(2, clean=True, more_runs=False) == (*TRACE_METHODS, "influential-rank")
 
@@ -130,3 +130,63 @@ def test_progress_hears_of_every_epoch_of_every_run(examples):
         progress=lambda name, report, epochs: heard.append((name, report.epoch, epochs)),
     )
     assert heard == [(name, epoch, 2) for name in ("main", "threshold-a", "threshold-b") for epoch in (1, 2)]
+
+
+def test_cores_trains_a_run_of_its_own_under_its_loss(examples, monkeypatch):
+    runs, fit = [], run.fit
+
+    def noted(network, data, *arguments, **options):
+        runs.append(fit(network, data, *arguments, **options))
+        return runs[-1]
+
+    monkeypatch.setattr(run, "fit", noted)
+    found = audit(examples, methods=[Cores(beta=1.0)], model="linear", config=CONFIG)
+    main, own = runs
+    assert (own.trace.seen.log_p_given != main.trace.seen.log_p_given).any()
+    assert found.settings["cores"] == {"beta": 1.0, "sieved": found.detections["cores"].flagged.mean()}
+    logits = np.asarray(own.model((FEATURES - own.scale.mean) / own.scale.std))
+    expected = logits.mean(axis=1) - logits[np.arange(len(logits)), examples.labels]
+    np.testing.assert_allclose(found.detections["cores"].scores, expected, atol=1e-5)
+
+
+def test_simifeat_compares_standardised_features(examples):
+    found = audit(examples, methods=[SimiFeatVote(neighbours=5), "simifeat-rank"], model="linear", config=CONFIG)
+    scaled = ((FEATURES - FEATURES.mean(axis=0)) / FEATURES.std(axis=0)).astype(np.float32)
+    expected = simifeat_vote(num_classes=3, neighbours=5)([scaled], examples.labels)
+    np.testing.assert_allclose(found.detections["simifeat-vote"].scores, expected.scores, atol=1e-12)
+    assert found.settings["simifeat-vote"] == {"neighbours": 5, "passes": 1}
+    assert 0 <= found.settings["simifeat-rank"]["estimated_noise_rate"] < 0.5
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 3), (2, 8, 8, 1)], ids=["images", "clips"])
+def test_simifeat_compares_what_the_model_makes_of_images(shape):
+    rng = np.random.default_rng(0)
+    labels = np.arange(24) % 2
+    pixels = rng.integers(0, 80, (24, *shape)) + 120 * labels.reshape(-1, *[1] * len(shape))
+    data = make(pixels.astype(np.uint8), labels, clips=len(shape) == 4)
+    found = audit(data, methods=[SimiFeatVote(neighbours=3, passes=2)], model="linear", config=CONFIG)
+    assert found.settings["simifeat-vote"]["passes"] == 2
+    assert not found.detections["simifeat-vote"].flagged.any()
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [
+        (Cores(beta=-1.0), "beta must be a finite number >= 0, but is -1.0"),
+        (SimiFeatVote(passes=2), "2 passes over features would all be the same"),
+        (SimiFeatVote(neighbours=1000), "1000 neighbours of each example need at least 1001 examples"),
+        (SimiFeatRank(neighbours=1), "neighbours must be a whole number >= 2, but is 1"),
+        (SimiFeatRank(passes=0), "passes must be a whole number >= 1, but is 0"),
+    ],
+)
+def test_options_of_methods_are_refused_before_training(examples, monkeypatch, method, says):
+    monkeypatch.setattr(run, "fit", lambda *_args, **_options: pytest.fail("it trained"))
+    with pytest.raises(ValueError, match=says):
+        audit(examples, methods=[method], model="linear")
+
+
+def test_more_classes_than_third_order_statistics_are_taken_of(monkeypatch):
+    monkeypatch.setattr(run, "fit", lambda *_args, **_options: pytest.fail("it trained"))
+    data = make(np.random.default_rng(0).normal(size=(600, 2)).astype(np.float32), np.arange(600) % 300)
+    with pytest.raises(ValueError, match="at most 256 classes, but the data have 300: use simifeat-vote"):
+        audit(data, methods=["simifeat-rank"], model="linear")
