@@ -100,7 +100,8 @@ def weights_of_copies(corrupted: np.ndarray, *, weighting: str = "pooled") -> np
     batch, what it minimises is half of that, with the same minima. A copy then pulls ten times as hard as an original
     where a tenth was copied, so that copies are memorised before anything else, and stand for what is learned best
     rather than for wrong labels. "pooled" is the mean over all n + m, as when both sets are joined into one: a copy is
-    learned as a wrong label among the originals is, which is what copies are for, and so it is the default.
+    learned as a wrong label among the originals is, which is what copies are for, and so it is the default;
+    ``benchmarks/dynacor.py`` compares them.
 
     Args:
         corrupted: (n + m,) bool, with both values.

@@ -1,6 +1,7 @@
 """DynaCor as the main job runs it: copies, one more run, the search, and what is said of it."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import jax
@@ -54,10 +55,15 @@ def test_copies_are_learned_beside_the_examples_in_one_more_run(examples, monkey
     assert set(found.timings) >= {"copy and corrupt", "train dynacor", "detect dynacor"}
 
 
-def test_a_given_alpha_is_the_only_one_tried(examples):
-    found = audit(examples, methods=[dataclasses.replace(METHOD, alpha=0.3)], model="linear", config=CONFIG)
-    assert found.detections["dynacor"].info.alphas.tolist() == [0.3]
-    assert found.settings["dynacor"]["kept_alpha"] == 0.3
+@pytest.mark.parametrize(("alpha", "tried"), [(0.3, (0.3,)), (2, (2.0,)), ("auto", (0.05, 0.5))])
+def test_a_given_alpha_is_the_only_one_tried(examples, monkeypatch, alpha, tried):
+    def begins(config):
+        assert config == dataclasses.replace(SEARCH, alphas=tried)
+        raise ValueError("as asked for")
+
+    monkeypatch.setattr(sys.modules[DynaCor.__module__], "dynacor", begins)
+    with pytest.raises(ValueError, match="as asked for"):
+        audit(examples, methods=[dataclasses.replace(METHOD, alpha=alpha)], model="linear", config=CONFIG)
 
 
 def test_it_is_asked_for_like_any_method_that_needs_runs():
@@ -84,12 +90,12 @@ def test_options_are_refused_before_training(examples, monkeypatch, method, mess
 
 def test_the_command(here):
     printed = done(
-        "detect --data npz:ok.npz --model linear --devices 1 --epochs 4 --method dynacor --corruption-rate 0.2 "
-        "--alpha 0.05 --out out"
+        "detect --data npz:ok.npz --model linear --devices 1 --epochs 3 --batch-size 16 --method dynacor "
+        "--corruption-rate 0.1 --alpha auto --out out"
     )
     assert "labels flagged by dynacor" in printed
     notes = read_json("out/summary.json")["settings"]["dynacor"]
-    assert (notes["corruption_rate"], notes["alpha"], notes["copies"]) == (0.2, 0.05, 12)
+    assert (notes["corruption_rate"], notes["alpha"], notes["copies"]) == (0.1, "auto", 6)
     page = Path("out/report.html").read_text()
     assert "DynaCor: two clusters of dynamics" in page
     assert "which epoch was kept" in page

@@ -120,8 +120,9 @@ def test_the_key_decides(found):
 
 
 @pytest.mark.parametrize("signal", ["margin", "probability", "loss"])
-def test_other_signals(signal):
-    found = dynacor(dataclasses.replace(SMALL, signal=signal, pooling="mean", seeds=1, epochs=1))(KEY, TRACE, COPIES)
+@pytest.mark.parametrize("change", [{}, {"pooling": "mean", "seeds": 1, "epochs": 1}], ids=["flattened", "pooled"])
+def test_other_signals(signal, change):
+    found = dynacor(dataclasses.replace(SMALL, signal=signal, **change))(KEY, TRACE, COPIES)
     assert np.isfinite(found.scores).all()
     assert roc_auc_score(WRONG, found.scores) > 0.9
 
