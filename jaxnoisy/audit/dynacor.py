@@ -69,7 +69,9 @@ class DynaCor(Beyond):
 
     def _options(self) -> dict[str, Any]:
         search = dataclasses.asdict(self.search)
-        return {"corruption_rate": self.corruption_rate, "alpha": self.alpha, "weighting": self.weighting, **search}
+        starts = search.pop("seeds")  # a number of them, not one to begin again from
+        own = {"corruption_rate": self.corruption_rate, "alpha": self.alpha, "weighting": self.weighting}
+        return {**own, "starts": starts, **search}
 
 
 def _found(detection: Detection) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import dynacor_reference as reference
 import jax
 import numpy as np
 import pytest
-from conftest import stacked, trained_logits
 from lstm_runs import planted, trace_of
 from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score, roc_auc_score
+from trained_digits import stacked, trained_logits
 
 from jaxnoisy.detect import DynaCorConfig, dynacor, dynacor_fit
 from jaxnoisy.detect.dynacor_network import represent
