@@ -1,5 +1,7 @@
 """Small statistics on arrays."""
 
+from jaxnoisy.stats.benjamini_hochberg import Rejections, benjamini_hochberg
+from jaxnoisy.stats.conformal import conformal_p_values
 from jaxnoisy.stats.hoc import Consensus, NoiseEstimate, consensus, expected_consensus, hoc
 from jaxnoisy.stats.knn import Neighbours, nearest_neighbours
 from jaxnoisy.stats.mcd import Mcd, mcd
@@ -13,6 +15,9 @@ __all__ = [
     "Mixture",
     "Neighbours",
     "NoiseEstimate",
+    "Rejections",
+    "benjamini_hochberg",
+    "conformal_p_values",
     "consensus",
     "expected_consensus",
     "hoc",
