@@ -3,6 +3,7 @@
 from jaxnoisy.detect import rules
 from jaxnoisy.detect.agreed import AgreedInfo, agreed
 from jaxnoisy.detect.aum import AumThresholdInfo, aum, aum_threshold, threshold_examples, threshold_labels
+from jaxnoisy.detect.bhn import BhnInfo, bhn
 from jaxnoisy.detect.confident import ConfidentInfo, confident_learning
 from jaxnoisy.detect.confident_joint import class_thresholds, estimated_joint, estimated_noise_rate
 from jaxnoisy.detect.cores import LogitDetector, cores
@@ -32,6 +33,7 @@ __all__ = [
     "TRACE_METHODS",
     "AgreedInfo",
     "AumThresholdInfo",
+    "BhnInfo",
     "ConfidentInfo",
     "Detection",
     "Detector",
@@ -48,6 +50,7 @@ __all__ = [
     "agreed",
     "aum",
     "aum_threshold",
+    "bhn",
     "class_thresholds",
     "confidence",
     "confident_learning",
