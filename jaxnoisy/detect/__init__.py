@@ -22,6 +22,7 @@ from jaxnoisy.detect.lstm_fit import LSTMInfo
 from jaxnoisy.detect.lstm_training import fine_tune, train_detector
 from jaxnoisy.detect.margin_mixture import margin_mixture
 from jaxnoisy.detect.methods import MIN_EPOCHS, NEEDS_PROBABILITIES, TRACE_METHODS, methods_for
+from jaxnoisy.detect.nlnl import nlnl
 from jaxnoisy.detect.prune import PRUNE_RULES, label_issues
 from jaxnoisy.detect.simifeat import FeatureDetector, SimiFeatInfo, simifeat_rank, simifeat_vote
 from jaxnoisy.detect.small_loss import small_loss
@@ -68,6 +69,7 @@ __all__ = [
     "lstm",
     "margin_mixture",
     "methods_for",
+    "nlnl",
     "ranking",
     "rules",
     "save_detector",
