@@ -58,6 +58,16 @@ def add(commands: Commands) -> None:
         metavar="M",
         help="simifeat-vote, simifeat-rank: over augmented images (default 21; features have one)",
     )
+    detect.add_argument(
+        "--fdr-level",
+        type=values.inside,
+        metavar="L",
+        help="bhn: the most that the share of right labels among those flagged may be (default 0.1)",
+    )
+    detect.add_argument("--learn-from", choices=("halves", "clean"), help=f"bhn: {texts.LEARN_FROM}")
+    detect.add_argument(
+        "--keep-above", type=values.inside, metavar="P", help="nlnl: probability of a label that is kept (default 0.5)"
+    )
     detect.add_argument("--model", default="auto", metavar="NAME", help="see models (default: cnn for images, or mlp)")
     detect.add_argument(
         "--epochs", type=values.count, metavar="E", help="passes over the data (default: the model's recipe)"

@@ -42,6 +42,14 @@ def below_one(text: str) -> float:
     return value
 
 
+def inside(text: str) -> float:
+    """A number between 0 and 1, neither of which it may reach."""
+    value = _number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, but is {text!r}")
+    return value
+
+
 def positive(text: str) -> float:
     """A finite number above 0."""
     value = _number(text)

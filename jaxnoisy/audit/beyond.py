@@ -39,7 +39,8 @@ class Runs(NamedTuple):
         main: the run that the trace comes from.
         train: ``train(name, examples)``, for runs of a method's own, which are as long and resumed like the main one;
             with ``weights`` as those of :func:`jaxnoisy.training.fit`, or under another ``loss``, whose ``options``,
-            plain values, must be those of a run that is resumed.
+            plain values, must be those of a run that is resumed; and from the end of the run ``after`` instead of from
+            the start.
         timings: seconds by stage, to be added to.
     """
 

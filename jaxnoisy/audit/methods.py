@@ -5,15 +5,20 @@ from types import MappingProxyType
 
 from jaxnoisy import check
 from jaxnoisy.audit.beyond import Beyond
+from jaxnoisy.audit.bhn import Bhn
 from jaxnoisy.audit.cores import Cores
 from jaxnoisy.audit.dynacor import DynaCor
 from jaxnoisy.audit.influential_rank import InfluentialRank
+from jaxnoisy.audit.nlnl import Nlnl
 from jaxnoisy.audit.simifeat import SimiFeatRank, SimiFeatVote
 from jaxnoisy.audit.threshold import AumThreshold
 from jaxnoisy.detect import MIN_EPOCHS, TRACE_METHODS
 
 BEYOND: Mapping[str, type[Beyond]] = MappingProxyType(
-    {method.name: method for method in (AumThreshold, DynaCor, Cores, SimiFeatVote, SimiFeatRank, InfluentialRank)}
+    {
+        method.name: method
+        for method in (AumThreshold, Bhn, DynaCor, Cores, Nlnl, SimiFeatVote, SimiFeatRank, InfluentialRank)
+    }
 )
 """The methods that read more than the trace, as the classes of their options."""
 

@@ -60,7 +60,7 @@ def test_methods_that_the_epochs_allow():
     assert allowed(1, clean=True) == tuple(name for name in METHODS if name not in compare_epochs)
     assert allowed(3, clean=True) == allowed(clean=True) == METHODS
     assert allowed(2, clean=True) == tuple(name for name in METHODS if name != "dynacor")
-    assert allowed(2) == (*TRACE_METHODS, "aum-threshold", "cores", "simifeat-vote", "simifeat-rank")
+    assert allowed(2) == (*TRACE_METHODS, "aum-threshold", "cores", "nlnl", "simifeat-vote", "simifeat-rank")
     assert allowed(2, more_runs=False) == tuple(TRACE_METHODS)
     assert allowed(2, clean=True, more_runs=False) == (*TRACE_METHODS, "influential-rank")
 

@@ -1,0 +1,96 @@
+"""BHN: losses of examples that a model has not seen, compared with those of clean examples that it has not seen."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnoisy import check
+from jaxnoisy.audit.beyond import Beyond, Found, Prepared, Runs, Task
+from jaxnoisy.data.clean import describe_clean
+from jaxnoisy.data.dataset import Dataset
+from jaxnoisy.detect import bhn
+from jaxnoisy.timing import timed
+from jaxnoisy.training import Fit, predict
+from jaxnoisy.training.recipes import objective
+
+WAYS = ("halves", "clean")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bhn(Beyond):
+    """BHN by models of its own, since that of the main run has learned the labels it would have to judge.
+
+    Attributes:
+        fdr_level: the most that the expected share of right labels among those flagged may be, see
+            :func:`jaxnoisy.detect.bhn`.
+        learn_from: "halves": each half of the training data is judged by a model that was trained on the other half,
+            and all clean examples calibrate. "clean": a model trained on half of the clean examples judges all, and
+            the other half calibrates, as the paper has it; for clean examples in the thousands.
+    """
+
+    name: ClassVar[str] = "bhn"
+    runs: ClassVar[int] = 2
+    needs_clean: ClassVar[bool] = True
+
+    fdr_level: float = 0.1
+    learn_from: str = "halves"
+
+    def prepare(self, task: Task) -> Prepared:
+        """Draw the halves.
+
+        Raises:
+            ValueError: a level out of range, another way, or halves that do not hold two classes to learn from.
+        """
+        check.one_of(self.learn_from, WAYS, name="learn_from")
+        detect = bhn(level=self.fdr_level)
+        data, clean = task.data, task.clean_examples
+        parted = data if self.learn_from == "halves" else clean
+        second = halves(jax.random.fold_in(jax.random.key(task.seed), 4), parted.labels)
+        for half in (~second, second) if self.learn_from == "halves" else (~second,):
+            if len(np.unique(parted.labels[half])) < 2:
+                raise ValueError(
+                    f"bhn trains on half of the {len(parted)} {self._parted}, but a half of them does not hold two "
+                    "classes: give more, or leave out bhn"
+                )
+
+        def find(runs: Runs) -> Found:
+            judges, calibration = np.zeros(len(data), int), clean
+            if self.learn_from == "clean":
+                calibration, parts = clean.take(second), {"bhn-clean": clean.take(~second)}
+            else:
+                judges, parts = second.astype(int), {"bhn-a": data.take(second), "bhn-b": data.take(~second)}
+            scores, ordinary = np.empty(len(data)), []
+            for judge, (name, learned) in enumerate(parts.items()):
+                with timed(runs.timings, "train bhn"):
+                    done = runs.train(name, learned)
+                with timed(runs.timings, "detect bhn"):
+                    scores[judges == judge] = losses(done, data.take(judges == judge))
+                    ordinary.append(losses(done, calibration))
+            found = detect(scores, np.stack(ordinary), judges)
+            return Found(found, {**notes, "largest_p_value": found.info.largest, "at_least": found.info.enough})
+
+        notes: dict[str, Any] = {**dataclasses.asdict(self), **describe_clean(clean, data)}
+        return find
+
+    @property
+    def _parted(self) -> str:
+        return "training examples" if self.learn_from == "halves" else "clean examples"
+
+
+def halves(key: jax.Array, labels: np.ndarray) -> np.ndarray:
+    """(n,) bool, a random half of every class, rounded down or up in turns."""
+    drawn = np.asarray(jax.random.uniform(key, (len(labels),)))
+    order = np.lexsort((drawn, labels))
+    second = np.zeros(len(labels), bool)
+    second[order[1::2]] = True
+    return second
+
+
+def losses(done: Fit, data: Dataset) -> np.ndarray:
+    """(n,) the loss of the given label of each example in evaluation mode."""
+    params, rest = jax.device_put(jax.device_get((done.state.params, done.state.rest)))
+    logits = predict(done.network, params, rest, done.scale, data.inputs)
+    return np.asarray(objective(data)(jnp.asarray(logits), jnp.asarray(data.labels)), np.float64)
