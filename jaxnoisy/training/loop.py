@@ -17,6 +17,7 @@ from jaxnoisy import mesh as sharding
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.dynamics import Trace
 from jaxnoisy.losses import ByEpoch, Loss, at_epoch, cross_entropy
+from jaxnoisy.training import learning as learns
 from jaxnoisy.training import recording
 from jaxnoisy.training import state as train_state
 from jaxnoisy.training.checkpoint import Checkpoints
@@ -28,6 +29,7 @@ from jaxnoisy.training.optimizer import optimizer
 from jaxnoisy.training.state import TrainState
 from jaxnoisy.training.step import Sums, train_step
 from jaxnoisy.types import PyTree
+from jaxnoisy.weights import refuse_many_skips
 
 
 class EpochReport(NamedTuple):
@@ -51,6 +53,7 @@ class Fit(NamedTuple):
         trace: the recorded dynamics, or None when nothing was recorded.
         history: one :class:`EpochReport` for every epoch run here (a resumed run has only its own).
         compile_seconds: spent compiling, outside the epochs' seconds.
+        learned: the weights that the run has learned, where it was asked to.
     """
 
     model: nnx.Module
@@ -60,6 +63,7 @@ class Fit(NamedTuple):
     trace: Trace | None
     history: tuple[EpochReport, ...]
     compile_seconds: float
+    learned: learns.LearnedWeights | None = None
 
 
 def fit(
@@ -72,6 +76,7 @@ def fit(
     loss: Loss | ByEpoch = cross_entropy,
     scale: Moments | None = None,
     probabilities: bool = False,
+    learning: learns.Learning | None = None,
     mesh: Mesh | None = None,
     spill: files.PathLike | None = None,
     checkpoints: files.PathLike | None = None,
@@ -92,6 +97,7 @@ def fit(
         scale: how inputs are normalised; by default by their own moments. A model that goes on from where it was
             trained needs those that it was trained with.
         probabilities: also record the mean class probabilities, (n, c).
+        learning: learn a weight for each example from clean ones, and train by it.
         mesh: from :func:`jaxnoisy.mesh.data_mesh`: batches, inputs and trace are split over its axis.
         spill: folder to write the trace to, one column after each epoch, so that the device holds one column only and
             the trace returned is memory-mapped.
@@ -105,7 +111,7 @@ def fit(
 
     Raises:
         ValueError: arguments that do not fit each other, or a checkpoint folder of another run.
-        FloatingPointError: the loss stopped being finite.
+        FloatingPointError: the loss stopped being finite, or the clean one of too many look-aheads.
     """
     n, c = len(data), data.num_classes
     kept = _kept(keep, n)
@@ -117,12 +123,20 @@ def fit(
     network, params, rest = functional(model)
     _fit_each_other(network, params, rest, loss, data, config)
     given_scale, scale = scale, moments(data.inputs) if scale is None else scale
-    tx = optimizer(config, steps_per_epoch=-(-len(kept) // config.batch_size))
+    steps_per_epoch = -(-len(kept) // config.batch_size)
+    tx = optimizer(config, steps_per_epoch=steps_per_epoch)
     columns = config.epochs if spill is None else 1
     state = train_state.initial(
         params, rest, tx, config, n=n, num_classes=c, probabilities=probabilities, columns=columns, mesh=mesh
     )
     step = train_step(network, loss, tx, config, scale, mesh)
+    steps = None
+    if learning is not None:
+        learns.refuse(learning, data)
+        rows = sharding.padded_length(n, mesh)
+        given = (learning, network, loss, tx, config, scale)
+        steps = learns.learning_steps(*given, params=params, n=rows, steps_per_epoch=steps_per_epoch, mesh=mesh)
+        state = state._replace(learned=learns.begin(steps, n, mesh))
 
     saved = None
     if checkpoints is not None:
@@ -138,6 +152,8 @@ def fit(
         }
         if given_scale is not None:
             identity["scale"] = hashlib.sha256(scale.mean.tobytes() + scale.std.tobytes()).hexdigest()[:16]
+        if learning is not None:
+            identity["learning"] = learning.plain()
         saved = Checkpoints(checkpoints, identity, resume=resume)
         if saved.latest() is not None:
             state = saved.restore(state)
@@ -152,7 +168,7 @@ def fit(
         fits = data.inputs.nbytes <= config.device_budget
         resident = fits and not slow_in_a_scan(network, params, rest, data.inputs)
     make_epoch = resident_epochs if resident else streamed_epochs
-    run_epoch = make_epoch(step, state, data, weights, kept, config, mesh)
+    run_epoch = make_epoch(step, state, data, weights, kept, config, mesh, steps)
     extra_pass = evaluation_pass(network, data, config, scale, mesh) if config.record == "eval" else None
     compile_seconds = time.perf_counter() - started
 
@@ -171,6 +187,8 @@ def fit(
                     f"training diverged in epoch {epoch + 1}: the mean loss is {report.loss}. "
                     f"Lower the learning rate (now {config.learning_rate:g})"
                 )
+            if learning is not None:
+                refuse_many_skips(state.learned.rule, most=learning.most_skips)
             history.append(report)
             if saved is not None and ((epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs):
                 saved.save(epoch + 1, state)
@@ -181,8 +199,9 @@ def fit(
             saved.close()
 
     trace = None if state.recorder is None else recording.finished_trace(state.recorder, spilled, data, config.record)
+    learned = None if steps is None else learns.finish(steps, state.learned, n)
     trained = network.merge(state.params, state.rest)
-    return Fit(trained, network, state, scale, trace, tuple(history), compile_seconds)
+    return Fit(trained, network, state, scale, trace, tuple(history), compile_seconds, learned)
 
 
 def _report(epoch: int, sums: Sums, started: float, examples: int) -> EpochReport:

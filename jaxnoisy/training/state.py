@@ -21,6 +21,7 @@ class TrainState(NamedTuple):
         opt_state: of the optimizer.
         recorder: trace buffers, or None when nothing is recorded.
         epoch: () int32, epochs done; with the run's seed it fixes all later randomness.
+        learned: :class:`~jaxnoisy.training.learning.LearningState` of a run that learns weights, otherwise None.
     """
 
     params: PyTree
@@ -28,6 +29,7 @@ class TrainState(NamedTuple):
     opt_state: PyTree
     recorder: recorder.RecorderState | None
     epoch: Array
+    learned: PyTree = None
 
 
 def initial(

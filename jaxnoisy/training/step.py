@@ -17,6 +17,9 @@ from jaxnoisy.training.network import Network
 from jaxnoisy.training.normalize import Moments, normalize
 from jaxnoisy.training.state import TrainState
 from jaxnoisy.types import Array, Key
+from jaxnoisy.weights import draw_clean
+
+_CLEAN = 3  # apart from what augmentation folds into a step's key
 
 
 class Batch(NamedTuple):
@@ -27,12 +30,21 @@ class Batch(NamedTuple):
         labels: (b,) given labels.
         weights: (b,) float32.
         rows: (b,) int32 position in the training set.
+        clean: examples with clean labels beside the batch, for a run that learns weights from them.
     """
 
     inputs: Array
     labels: Array
     weights: Array
     rows: Array
+    clean: "CleanBatch | None" = None
+
+
+class CleanBatch(NamedTuple):
+    """Examples whose labels are right: inputs (m, ...) as stored, labels (m,)."""
+
+    inputs: Array
+    labels: Array
 
 
 class Sums(NamedTuple):
@@ -62,8 +74,7 @@ def train_step(
 
     def step(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Sums]:
         batch = sharding.split_batch(batch, mesh)
-        scaled = normalize(batch.inputs, scale)
-        inputs = augment(key, scaled, flip=config.flip, crop=config.crop, segments=config.segments)
+        inputs = augmented(key, batch.inputs, config, scale)
         weight = batch.weights.sum()
 
         def objective(params):  # type: ignore[no-untyped-def]
@@ -74,14 +85,29 @@ def train_step(
         gradient, (logits, rest, total) = jax.grad(objective, has_aux=True)(state.params)
         updates, opt_state = tx.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        buffers = state.recorder
-        if buffers is not None and config.record == "train":
-            column = state.epoch % recorder.epochs(buffers)
-            buffers = recorder.record(buffers, column, batch.rows, batch.labels, logits)
-        right = (batch.weights * (logits.argmax(axis=-1) == batch.labels)).sum()
-        return TrainState(params, rest, opt_state, buffers, state.epoch), Sums(total, right, weight)
+        after = state._replace(params=params, rest=rest, opt_state=opt_state)
+        return recorded(after, batch, logits, config), Sums(total, right(batch, logits), weight)
 
     return step
+
+
+def augmented(key: Key, inputs: Array, config: TrainConfig, scale: Moments) -> Array:
+    """Inputs as stored, the way the network trains on them."""
+    scaled = normalize(inputs, scale)
+    return augment(key, scaled, flip=config.flip, crop=config.crop, segments=config.segments)
+
+
+def recorded(state: TrainState, batch: Batch, logits: Array, config: TrainConfig) -> TrainState:
+    """The state with what the step's own logits say of the batch, where the dynamics are taken from the step."""
+    if state.recorder is None or config.record != "train":
+        return state
+    column = state.epoch % recorder.epochs(state.recorder)
+    return state._replace(recorder=recorder.record(state.recorder, column, batch.rows, batch.labels, logits))
+
+
+def right(batch: Batch, logits: Array) -> Array:
+    """The weight of the examples whose given label is predicted."""
+    return (batch.weights * (logits.argmax(axis=-1) == batch.labels)).sum()
 
 
 def batch_rows(key: Key, kept: Array, batch_size: int, n: int) -> tuple[Array, Array]:
@@ -105,6 +131,11 @@ def batch_rows(key: Key, kept: Array, batch_size: int, n: int) -> tuple[Array, A
     return source.reshape(steps, batch_size), rows.reshape(steps, batch_size)
 
 
+def clean_rows(key: Key, m: int, size: int) -> Array:
+    """The clean examples beside the batch of the step that ``key`` is of, drawn independently of it."""
+    return draw_clean(jax.random.fold_in(key, _CLEAN), m, size=size)
+
+
 def epoch_key(seed: int, epoch: Array | int) -> tuple[Key, Key]:
     """The keys of one epoch, for its order and for its steps: a function of the seed and the epoch alone."""
     order, steps = jax.random.split(jax.random.fold_in(jax.random.key(seed), epoch))
@@ -117,17 +148,28 @@ def gather(inputs: Array, labels: Array, weights: Array, source: Array, rows: Ar
     return Batch(inputs[source], labels[source], jnp.where(padding, 0.0, weights[source]), rows)
 
 
-def scanned_epoch(step: Step, config: TrainConfig, n: int) -> Callable[..., tuple[TrainState, Sums]]:
-    """Make ``epoch(state, inputs, labels, weights, kept) -> (state, sums)``: a whole epoch in one compiled scan."""
+def scanned_epoch(
+    step: Step, config: TrainConfig, n: int, *, clean_batch: int = 0
+) -> Callable[..., tuple[TrainState, Sums]]:
+    """Make ``epoch(state, inputs, labels, weights, kept, clean) -> (state, sums)``: a whole epoch in one compiled scan.
 
-    def epoch(state: TrainState, inputs: Array, labels: Array, weights: Array, kept: Array) -> tuple[TrainState, Sums]:
+    Every batch comes with ``clean_batch`` of the clean examples, where that is not 0.
+    """
+
+    def epoch(
+        state: TrainState, inputs: Array, labels: Array, weights: Array, kept: Array, clean: CleanBatch | None = None
+    ) -> tuple[TrainState, Sums]:
         order_key, step_key = epoch_key(config.seed, state.epoch)
         source, rows = batch_rows(order_key, kept, config.batch_size, n)
 
         def body(state: TrainState, xs: tuple[Array, Array, Array]) -> tuple[TrainState, Sums]:
             number, source, rows = xs
+            key = jax.random.fold_in(step_key, number)
             batch = gather(inputs, labels, weights, source, rows)
-            return step(state, batch, jax.random.fold_in(step_key, number))
+            if clean is not None:
+                beside = clean_rows(key, len(clean.labels), clean_batch)
+                batch = batch._replace(clean=jax.tree.map(lambda a: a[beside], clean))
+            return step(state, batch, key)
 
         state, sums = jax.lax.scan(body, state, (jnp.arange(len(source)), source, rows))
         return state._replace(epoch=state.epoch + 1), jax.tree.map(jnp.sum, sums)
