@@ -68,6 +68,26 @@ def add(commands: Commands) -> None:
     detect.add_argument(
         "--keep-above", type=values.inside, metavar="P", help="nlnl: probability of a label that is kept (default 0.5)"
     )
+    detect.add_argument(
+        "--weight-rate",
+        type=values.positive,
+        metavar="R",
+        help="lsw: how far the logit of a weight moves in one typical look-ahead (default 0.2)",
+    )
+    detect.add_argument(
+        "--weight-start", type=values.whole(0), metavar="E", help="lsw: epochs before weights are learned (default 2)"
+    )
+    detect.add_argument(
+        "--weight-every", type=values.count, metavar="K", help="lsw: steps between look-aheads (default 1, each)"
+    )
+    detect.add_argument(
+        "--weight-part",
+        choices=("all", "last-block", "head"),
+        help="lsw: parameters whose step is looked at; fewer are cheaper (default all)",
+    )
+    detect.add_argument(
+        "--weight-threshold", type=values.below_one, metavar="W", help="lsw: flag weights below this (default 0.3)"
+    )
     detect.add_argument("--model", default="auto", metavar="NAME", help="see models (default: cnn for images, or mlp)")
     detect.add_argument(
         "--epochs", type=values.count, metavar="E", help="passes over the data (default: the model's recipe)"

@@ -12,6 +12,7 @@ METHODS = f"""{_TRACE_METHODS}
   bhn: losses of unseen examples beside clean ones, with --clean, two runs more
   influential-rank: by the trained model's last layer, with --clean
   nlnl: negative learning, three runs more
+  lsw: by a weight learned for each example, one run more, with --clean
   all: every one that the run allows"""
 
 METHODS_OF_ARRAYS = f"""{_TRACE_METHODS}

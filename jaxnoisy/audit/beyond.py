@@ -18,12 +18,14 @@ class Task(NamedTuple):
         clean: m examples with clean labels, in the classes of the training data; None where there are none.
         model: a name that :func:`jaxnoisy.models.build` knows.
         seed: of everything random.
+        epochs: of the main run, and of those of a method's own.
     """
 
     data: Dataset
     clean: Dataset | None
     model: str
     seed: int
+    epochs: int
 
     @property
     def clean_examples(self) -> Dataset:
@@ -38,9 +40,9 @@ class Runs(NamedTuple):
     Attributes:
         main: the run that the trace comes from.
         train: ``train(name, examples)``, for runs of a method's own, which are as long and resumed like the main one;
-            with ``weights`` as those of :func:`jaxnoisy.training.fit`, or under another ``loss``, whose ``options``,
-            plain values, must be those of a run that is resumed; and from the end of the run ``after`` instead of from
-            the start.
+            with ``weights`` or ``learning`` as those of :func:`jaxnoisy.training.fit`, or under another ``loss``, whose
+            ``options``, plain values, must be those of a run that is resumed; and from the end of the run ``after``
+            instead of from the start.
         timings: seconds by stage, to be added to.
     """
 
@@ -77,12 +79,14 @@ class Beyond(abc.ABC):
         needs_clean: whether it needs clean examples.
         by_default: whether it runs where no method is named, if it trains no run of its own; not one whose cost grows
             faster than the number of examples.
+        min_epochs: that it needs with its default options.
     """
 
     name: ClassVar[str]
     runs: ClassVar[int] = 0
     needs_clean: ClassVar[bool] = False
     by_default: ClassVar[bool] = True
+    min_epochs: ClassVar[int] = 1
 
     @abc.abstractmethod
     def prepare(self, task: Task) -> Prepared:

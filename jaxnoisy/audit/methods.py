@@ -9,6 +9,7 @@ from jaxnoisy.audit.bhn import Bhn
 from jaxnoisy.audit.cores import Cores
 from jaxnoisy.audit.dynacor import DynaCor
 from jaxnoisy.audit.influential_rank import InfluentialRank
+from jaxnoisy.audit.lsw import LSW
 from jaxnoisy.audit.nlnl import Nlnl
 from jaxnoisy.audit.simifeat import SimiFeatRank, SimiFeatVote
 from jaxnoisy.audit.threshold import AumThreshold
@@ -17,7 +18,7 @@ from jaxnoisy.detect import MIN_EPOCHS, TRACE_METHODS
 BEYOND: Mapping[str, type[Beyond]] = MappingProxyType(
     {
         method.name: method
-        for method in (AumThreshold, Bhn, DynaCor, Cores, Nlnl, SimiFeatVote, SimiFeatRank, InfluentialRank)
+        for method in (AumThreshold, Bhn, DynaCor, Cores, Nlnl, SimiFeatVote, SimiFeatRank, LSW, InfluentialRank)
     }
 )
 """The methods that read more than the trace, as the classes of their options."""
@@ -40,11 +41,12 @@ def allowed(epochs: int | None = None, *, clean: bool = False, more_runs: bool =
     """
     found = []
     for name in METHODS:
-        long_enough = epochs is None or epochs >= MIN_EPOCHS.get(name, 1)
         beyond = BEYOND.get(name)
         cheap = beyond is None or (beyond.by_default and not beyond.runs)
         possible = beyond is None or clean or not beyond.needs_clean
         possible = possible and (more_runs or cheap)
+        needed = max(MIN_EPOCHS.get(name, 1), beyond.min_epochs if beyond else 1)
+        long_enough = epochs is None or epochs >= needed
         if long_enough and possible:
             found.append(name)
     return tuple(found)

@@ -18,6 +18,7 @@ from jaxnoisy.losses import ByEpoch, Loss
 from jaxnoisy.models import MODEL_NAMES
 from jaxnoisy.timing import timed
 from jaxnoisy.training import EpochReport, Fit, TrainConfig, fit
+from jaxnoisy.training.learning import Learning
 from jaxnoisy.training.recipes import default_model, objective, recipe
 from jaxnoisy.training.trained import start
 from jaxnoisy.video import for_stream
@@ -92,7 +93,7 @@ def audit(
     given = clean is not None
     asked = known_methods(allowed(config.epochs, clean=given, more_runs=False) if methods is None else methods)
     refuse_impossible(asked, epochs=config.epochs, clean=given)
-    task = Task(data, clean, model, seed)
+    task = Task(data, clean, model, seed, config.epochs)
     # Before training, which is long, in case one of them refuses the data.
     beyond = {name: options.prepare(task) for name, options in asked.items() if options is not None}
 
@@ -103,6 +104,7 @@ def audit(
         examples: Dataset,
         *,
         weights: np.ndarray | None = None,
+        learning: Learning | None = None,
         probabilities: bool = False,
         loss: Loss | ByEpoch | None = None,
         options: Mapping[str, Any] | None = None,
@@ -116,6 +118,7 @@ def audit(
             scale=None if after is None else after.scale,
             loss=loss or objective(examples),
             probabilities=probabilities,
+            learning=learning,
             mesh=mesh,
             checkpoints=None if checkpoints is None else Path(checkpoints) / name,
             resume=resume,

@@ -20,6 +20,7 @@ from jaxnoisy.detect.lstm_config import LSTMConfig
 from jaxnoisy.detect.lstm_file import load_detector, save_detector
 from jaxnoisy.detect.lstm_fit import LSTMInfo
 from jaxnoisy.detect.lstm_training import fine_tune, train_detector
+from jaxnoisy.detect.lsw import LearnedWeightsInfo, learned_weights
 from jaxnoisy.detect.margin_mixture import margin_mixture
 from jaxnoisy.detect.methods import MIN_EPOCHS, NEEDS_PROBABILITIES, TRACE_METHODS, methods_for
 from jaxnoisy.detect.nlnl import nlnl
@@ -46,6 +47,7 @@ __all__ = [
     "LSTMConfig",
     "LSTMDetector",
     "LSTMInfo",
+    "LearnedWeightsInfo",
     "LogitDetector",
     "SimiFeatInfo",
     "agreed",
@@ -65,6 +67,7 @@ __all__ = [
     "influential_rank",
     "label_issues",
     "label_quality",
+    "learned_weights",
     "load_detector",
     "lstm",
     "margin_mixture",

@@ -13,6 +13,7 @@ from jaxnoisy.report.classes import LISTED, class_rates, confusion_matrix, large
 from jaxnoisy.report.dynamics_clusters import ClusterPictures, cluster_pictures
 from jaxnoisy.report.figures import score_distribution, trajectories
 from jaxnoisy.report.gallery import cards
+from jaxnoisy.report.learned_weights import LearnedWeightsCharts, learned_weights_charts
 from jaxnoisy.report.table import comparison
 from jaxnoisy.report.templates import markup, template
 
@@ -61,6 +62,7 @@ def render_page(findings: Findings, summary: Mapping[str, Any], suggested: np.nd
         distribution=markup(score_distribution(scores, flagged, primary.threshold, findings.flips)),
         trajectories=markup(trajectories(findings.trace, flagged)),
         clusters=_clusters(findings),
+        weights=_weights(findings),
         matrix=_shaded(matrix) if len(matrix) <= LISTED else None,
         confusions=largest_confusions(matrix, examples),
         rates=rates,
@@ -79,6 +81,13 @@ def _clusters(findings: Findings) -> ClusterPictures | None:
         return None
     charts = {name: markup(getattr(drawn[0], name)) for name in ("plane", "metric", "dynamics")}
     return drawn[0]._replace(**charts)
+
+
+def _weights(findings: Findings) -> LearnedWeightsCharts | None:
+    charts = learned_weights_charts(findings)
+    if charts is None:
+        return None
+    return charts._replace(histograms=markup(charts.histograms), means=markup(charts.means))
 
 
 def _shaded(matrix: np.ndarray) -> list[list[Shade]]:

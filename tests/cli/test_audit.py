@@ -56,10 +56,10 @@ def test_threshold_examples_are_trained_on_in_two_more_runs(examples, monkeypatc
 
 
 def test_methods_that_the_epochs_allow():
-    compare_epochs = {"forgetting", "variability", "dynacor"}
-    assert allowed(1, clean=True) == tuple(name for name in METHODS if name not in compare_epochs)
+    compare_epochs, begin_late = {"forgetting", "variability"}, {"dynacor", "lsw"}
+    assert allowed(1, clean=True) == tuple(name for name in METHODS if name not in compare_epochs | begin_late)
+    assert allowed(2, clean=True) == tuple(name for name in METHODS if name not in begin_late)
     assert allowed(3, clean=True) == allowed(clean=True) == METHODS
-    assert allowed(2, clean=True) == tuple(name for name in METHODS if name != "dynacor")
     assert allowed(2) == (*TRACE_METHODS, "aum-threshold", "cores", "nlnl", "simifeat-vote", "simifeat-rank")
     assert allowed(2, more_runs=False) == tuple(TRACE_METHODS)
     assert allowed(2, clean=True, more_runs=False) == (*TRACE_METHODS, "influential-rank")
