@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import cnn_tables
+import dynacor_tables
 import head_tables
 import influence_tables
 import influential_rank_tables
@@ -237,6 +238,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], list[str]]]] = {
         "Repairing labels and model on features: Influential Rank",
         influential_rank_tables.tables,
     ),
+    "dynacor": ("DynaCor beside other detectors, on features", dynacor_tables.tables),
     "influence_cnn": ("Influence in convolutional networks", cnn_tables.tables),
 }
 
