@@ -45,13 +45,14 @@ MEASURES = {
 FREE = "dynacor, alpha 0 tried too"
 
 READING = (
-    "How to read it. These features tell classes apart far less well than CLIP's do, so that every method's ranking is "
-    "weak, the supervised bound's too, and F1 rewards flagging many: compare it with that of flagging all, and methods "
-    "by the measures of ranking. DynaCor is to be compared with the mean margin of the same run as well as with that of "
-    "a run without corrupted copies, which add noise that the network learns from. At the paper's learning rate this "
-    "network memorises most labels; where the alignment loss then lowers the validation metric, the untrained encoder "
-    "is kept, whose noisy cluster is small. Tried against that: letting the metric choose among candidates without the "
-    "alignment loss as well, the margin as signal, and training more gently."
+    "How to read it. These features tell classes apart far less well than CLIP's do, so that every method's "
+    "ranking is weak, the supervised bound's too, and F1 rewards flagging many: compare it with that of flagging "
+    "all, and methods by the measures of ranking. DynaCor is to be compared with the mean margin of the same run, "
+    "as well as with that of a run without corrupted copies, which add noise that the network learns from. At the "
+    "paper's learning rate this network memorises most labels; where the alignment loss then lowers the "
+    "validation metric, the untrained encoder is kept, whose noisy cluster is small. Tried against that: letting "
+    "the metric choose among candidates without the alignment loss as well, the margin as signal, and training "
+    "more gently."
 )
 
 
