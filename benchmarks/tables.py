@@ -10,6 +10,8 @@ import dynacor_tables
 import head_tables
 import influence_tables
 import influential_rank_tables
+import lookahead_tables
+import lsw_tables
 import markdown as md
 import numpy as np
 from common import RESULTS
@@ -239,6 +241,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], list[str]]]] = {
         influential_rank_tables.tables,
     ),
     "dynacor": ("DynaCor beside other detectors, on features", dynacor_tables.tables),
+    "lookahead_cost": ("What a look-ahead costs", lookahead_tables.tables),
+    "lsw": ("Learned sample weights", lsw_tables.tables),
     "influence_cnn": ("Influence in convolutional networks", cnn_tables.tables),
 }
 
