@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxnoisy.data.dataset import Dataset
-from jaxnoisy.detect import TRACE_METHODS, Detection, estimated_noise_rate, margin_mixture
+from jaxnoisy.detect import TRACE_METHODS, Detection, Detector, estimated_noise_rate, margin_mixture
 from jaxnoisy.dynamics.trace import Trace
 from jaxnoisy.dynamics.votes import vote_block, vote_counts
 from jaxnoisy.metrics import DetectionMetrics, detection_metrics
@@ -71,6 +71,7 @@ def find(
     trace: Trace,
     methods: Sequence[str],
     *,
+    detectors: Mapping[str, Detector] | None = None,
     others: Mapping[str, Detection] | None = None,
     dataset: Dataset | None = None,
     flips: np.ndarray | None = None,
@@ -83,6 +84,7 @@ def find(
         trace: n examples, t epochs.
         methods: names from :data:`jaxnoisy.detect.TRACE_METHODS` or ``others``, in the order to report them; the first
             is the primary one.
+        detectors: detectors in the place of the table's, by name, such as ``{"lstm": lstm(load_detector(path))}``.
         others: detections that were made elsewhere, by name.
         dataset: the examples, if at hand.
         flips: (n,) bool, known wrong labels.
@@ -99,7 +101,8 @@ def find(
             detections[name] = others[name]
             continue
         with timed(seconds, f"detect {name}"):
-            detections[name] = TRACE_METHODS[name]()(trace)
+            detect = detectors[name] if detectors and name in detectors else TRACE_METHODS[name]()
+            detections[name] = detect(trace)
     with timed(seconds, "estimate noise rate"):
         share = estimated_share(trace)
     return Findings(trace, detections, methods[0], share, dataset, flips, dict(settings or {}), seconds)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 import jaxnoisy
-from jaxnoisy.arguments import demo, detect, influence, noise, repair, score
+from jaxnoisy.arguments import demo, detect, influence, noise, repair, score, train_detector
 from jaxnoisy.arguments.lines import Parser
 
 
@@ -25,6 +25,6 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(
         title="commands", required=True, metavar="COMMAND", dest="command", parser_class=Parser
     )
-    for part in (demo, detect, score, influence, repair, noise):
+    for part in (demo, detect, score, influence, repair, train_detector, noise):
         part.add(commands)
     return top

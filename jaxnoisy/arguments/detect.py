@@ -88,6 +88,7 @@ def add(commands: Commands) -> None:
     detect.add_argument(
         "--weight-threshold", type=values.below_one, metavar="W", help="lsw: flag weights below this (default 0.3)"
     )
+    detect.add_argument("--detector", metavar="FILE", help=texts.DETECTOR)
     detect.add_argument("--model", default="auto", metavar="NAME", help="see models (default: cnn for images, or mlp)")
     detect.add_argument(
         "--epochs", type=values.count, metavar="E", help="passes over the data (default: the model's recipe)"

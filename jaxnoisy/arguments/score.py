@@ -19,6 +19,7 @@ def add(commands: Commands) -> None:
         metavar="a,b|all",
         help="methods, see below; issues.csv follows the first (default: all that the arrays allow)",
     )
+    score.add_argument("--detector", metavar="FILE", help=texts.DETECTOR)
     score.add_argument("--trace", metavar="FILE", help="a trace (.npz) or the folder of a spilled one")
     score.add_argument("--pred-probs", metavar="FILE", help="class probabilities (n, c): .npy, or .npz with pred_probs")
     score.add_argument("--labels", metavar="FILE", help="given labels (n,): .npy, or .npz with labels")

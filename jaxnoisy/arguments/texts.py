@@ -2,7 +2,8 @@
 
 _TRACE_METHODS = """methods:
   aum, margin-mixture, small-loss, mean-loss, confident-learning, forgetting,
-  confidence, variability, el2n: read one training run"""
+  confidence, variability, el2n: read one training run
+  lstm: reads one, with a detector trained on others"""
 
 METHODS = f"""{_TRACE_METHODS}
   aum-threshold: AUM with threshold examples, two runs more
@@ -37,6 +38,7 @@ CLEAN = """clean:
   any kind of data    in the classes of the training data, with right labels"""
 
 DATA_DIR = "where TFDS keeps its data"
+DETECTOR = "lstm: a detector that train-detector wrote (default: the one that is shipped)"
 GAMMA = "classes that must agree to flag: a number such as 8, or a share (default 0.8)"
 SOLVER = "exact | ekfac, approximate, for wide last layers | cg, slow (default exact)"
 LEARN_FROM = "halves of the data judge each other (default) | clean, half of the clean examples"

@@ -13,6 +13,7 @@ from jaxnoisy.audit.beyond import Beyond, Runs, Task
 from jaxnoisy.audit.methods import allowed, known_methods, refuse_impossible
 from jaxnoisy.data.dataset import Dataset
 from jaxnoisy.data.queries import fitted
+from jaxnoisy.detect import TRACE_METHODS, Detector
 from jaxnoisy.findings import Findings, find
 from jaxnoisy.losses import ByEpoch, Loss
 from jaxnoisy.models import MODEL_NAMES
@@ -32,6 +33,7 @@ def audit(
     *,
     clean: Dataset | None = None,
     methods: Sequence[str | Beyond] | None = None,
+    detectors: Mapping[str, Detector] | None = None,
     model: str = "auto",
     config: TrainConfig | None = None,
     seed: int = 0,
@@ -51,6 +53,8 @@ def audit(
         methods: names from :data:`METHODS`, or options such as ``InfluentialRank(gamma=5)``; the first is the one that
             the report follows. By default every method that trains no run of its own, costs no more than grows with
             the examples, has epochs enough, and the clean examples that it needs.
+        detectors: what reads the trace for a method of one run, in the place of its usual detector, by the method's
+            name: ``{"lstm": lstm(load_detector(path))}``, ``{"small-loss": small_loss(noise_rate=0.1)}``.
         model: a name that :func:`jaxnoisy.models.build` knows, or "auto": "cnn" for images, "mlp" for features.
         config: how to train; by default :func:`jaxnoisy.training.recipes.recipe`.
         seed: whole number >= 0, of the initial parameters and, where ``config`` is not given, of the training.
@@ -93,6 +97,8 @@ def audit(
     given = clean is not None
     asked = known_methods(allowed(config.epochs, clean=given, more_runs=False) if methods is None else methods)
     refuse_impossible(asked, epochs=config.epochs, clean=given)
+    for name in detectors or {}:
+        check.one_of(name, tuple(TRACE_METHODS), name="a name in detectors")
     task = Task(data, clean, model, seed, config.epochs)
     # Before training, which is long, in case one of them refuses the data.
     beyond = {name: options.prepare(task) for name, options in asked.items() if options is not None}
@@ -137,6 +143,7 @@ def audit(
     return find(
         main.trace,
         tuple(asked),
+        detectors=detectors,
         others={name: one.detection for name, one in found.items()},
         dataset=data,
         flips=data.flips,

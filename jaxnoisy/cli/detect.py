@@ -1,11 +1,12 @@
 """``jaxnoisy detect``."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from jaxnoisy.cli.clean import load_clean
 from jaxnoisy.cli.folders import checkpoints, claim, free_folder, nothing_left_by_bad_input
-from jaxnoisy.cli.methods import chosen_methods, with_options
+from jaxnoisy.cli.methods import chosen_methods, own_detectors, with_options
 from jaxnoisy.cli.results import finish
 
 
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
         everything=allowed(arguments.epochs, clean=given),
         default=allowed(arguments.epochs, clean=given, more_runs=False),
     )
-    asked = with_options(methods, arguments)
+    asked, detectors = with_options(methods, arguments), own_detectors(methods, arguments)
     if arguments.resume and not arguments.out:
         raise ValueError("--resume needs --out, the folder of the run to go on with")
     out = Path(arguments.out) if arguments.out else free_folder("jaxnoisy-detect")
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
             examples,
             clean=clean,
             methods=asked,
+            detectors=detectors,
             model=model,
             config=config,
             seed=arguments.seed,
@@ -58,4 +60,6 @@ def run(arguments: argparse.Namespace) -> None:
             resume=arguments.resume,
             progress=progress,
         )
+    if arguments.detector is not None:
+        findings = dataclasses.replace(findings, settings={**findings.settings, "detector": arguments.detector})
     finish(findings, out, overwrite=arguments.resume)

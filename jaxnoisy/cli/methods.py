@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxnoisy.audit import Beyond
+    from jaxnoisy.detect import Detector
 
 
 def chosen_methods(
@@ -46,3 +47,18 @@ def with_options(names: tuple[str, ...], arguments: argparse.Namespace) -> list[
         else name
         for name in names
     ]
+
+
+def own_detectors(names: tuple[str, ...], arguments: argparse.Namespace) -> dict[str, "Detector"]:
+    """What reads the trace in the place of a method's usual detector: the file in ``--detector`` for lstm.
+
+    Raises:
+        ValueError: lstm is not among the methods, or the file holds no detector of this version.
+    """
+    from jaxnoisy.detect import load_detector, lstm
+
+    if arguments.detector is None:
+        return {}
+    if "lstm" not in names:
+        raise ValueError("--detector is for lstm, which is not among the methods: leave it out")
+    return {"lstm": lstm(load_detector(arguments.detector))}

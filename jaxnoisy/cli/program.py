@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxnoisy.arguments import BAD_INPUT, parse
-from jaxnoisy.cli import demo, detect, influence, noise, repair, score
+from jaxnoisy.cli import demo, detect, influence, noise, repair, score, train_detector
 from jaxnoisy.cli.folders import checkpoints
 
 FAILED, INTERRUPTED = 1, 130
@@ -24,6 +24,7 @@ _COMMANDS = {
     "influence": influence.run,
     "noise": noise.run,
     "repair": repair.run,
+    "train-detector": train_detector.run,
 }
 
 

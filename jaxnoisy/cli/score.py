@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from jaxnoisy.cli.folders import claim
-from jaxnoisy.cli.methods import chosen_methods
+from jaxnoisy.cli.methods import chosen_methods, own_detectors
 from jaxnoisy.cli.results import finish
 
 
@@ -31,8 +31,12 @@ def run(arguments: argparse.Namespace) -> None:
     check.at_least_two_classes(trace.labels)
     applicable = methods_for(trace)
     methods = chosen_methods(arguments.method, tuple(TRACE_METHODS), everything=applicable, default=applicable)
+    detectors = own_detectors(methods, arguments)
     flips = None
     if arguments.clean_labels is not None:
         flips = dynamics.flips(trace, read_named(arguments.clean_labels, "clean_labels"))
     settings = {"methods": list(methods), "trace": arguments.trace, "pred_probs": arguments.pred_probs}
-    finish(find(trace, methods, flips=flips, settings=settings), Path(arguments.out), trace=False)
+    if arguments.detector is not None:
+        settings["detector"] = arguments.detector
+    findings = find(trace, methods, detectors=detectors, flips=flips, settings=settings)
+    finish(findings, Path(arguments.out), trace=False)

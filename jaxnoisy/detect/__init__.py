@@ -15,8 +15,9 @@ from jaxnoisy.detect.el2n import el2n
 from jaxnoisy.detect.forgetting import forgetting
 from jaxnoisy.detect.influential_rank import InfluentialRankInfo, influential_rank
 from jaxnoisy.detect.label_quality import label_quality
-from jaxnoisy.detect.lstm import LSTMDetector, lstm
+from jaxnoisy.detect.lstm import lstm
 from jaxnoisy.detect.lstm_config import LSTMConfig
+from jaxnoisy.detect.lstm_detector import LSTMDetector
 from jaxnoisy.detect.lstm_file import load_detector, save_detector
 from jaxnoisy.detect.lstm_fit import LSTMInfo
 from jaxnoisy.detect.lstm_training import fine_tune, train_detector
@@ -25,6 +26,7 @@ from jaxnoisy.detect.margin_mixture import margin_mixture
 from jaxnoisy.detect.methods import MIN_EPOCHS, NEEDS_PROBABILITIES, TRACE_METHODS, methods_for
 from jaxnoisy.detect.nlnl import nlnl
 from jaxnoisy.detect.prune import PRUNE_RULES, label_issues
+from jaxnoisy.detect.shipped import shipped_detector
 from jaxnoisy.detect.simifeat import FeatureDetector, SimiFeatInfo, simifeat_rank, simifeat_vote
 from jaxnoisy.detect.small_loss import small_loss
 
@@ -76,6 +78,7 @@ __all__ = [
     "ranking",
     "rules",
     "save_detector",
+    "shipped_detector",
     "simifeat_rank",
     "simifeat_vote",
     "small_loss",

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from jaxnoisy import files
-from jaxnoisy.detect.lstm import LSTMDetector
+from jaxnoisy.detect.lstm_detector import LSTMDetector
 from jaxnoisy.detect.lstm_network import LSTMWeights
 from jaxnoisy.recurrence import LSTMLayer
 

@@ -1,6 +1,7 @@
 """Train a learned detector on traces whose wrong labels are known, and fine-tune it on others."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,11 +9,11 @@ import numpy as np
 
 import jaxnoisy
 from jaxnoisy import check, files
-from jaxnoisy.detect.lstm import LSTMDetector
 from jaxnoisy.detect.lstm_config import FINE_TUNING, LSTMConfig
+from jaxnoisy.detect.lstm_detector import LSTMDetector
 from jaxnoisy.detect.lstm_fit import fit, hold_out
 from jaxnoisy.detect.lstm_network import LSTMWeights, init
-from jaxnoisy.dynamics.inputs import sequences as read_sequences
+from jaxnoisy.dynamics.inputs import pooled
 from jaxnoisy.dynamics.trace import Trace
 from jaxnoisy.types import ArrayLike, Key
 
@@ -37,7 +38,7 @@ def train_detector(
         about: what the data were, for the card.
 
     Returns:
-        :class:`~jaxnoisy.detect.lstm.LSTMDetector`. Its ``info`` tells how training went.
+        :class:`~jaxnoisy.detect.lstm_detector.LSTMDetector`. Its ``info`` tells how training went.
 
     Raises:
         TypeError: not a typed key, or sequences that are not floating point.
@@ -63,7 +64,7 @@ def train_detector(
 def fine_tune(
     key: Key,
     detector: LSTMDetector,
-    trace: Trace,
+    trace: Trace | Sequence[Trace],
     flips: ArrayLike,
     config: LSTMConfig = FINE_TUNING,
     *,
@@ -77,14 +78,15 @@ def fine_tune(
     Args:
         key: a typed key.
         detector: to start from; not changed.
-        trace: recorded under labels that were corrupted once more; of any length.
-        flips: (n,) bool or 0/1, where this added noise changed the label. What was wrong before may stay unknown.
+        trace: recorded under labels that were corrupted once more; of any length. Or several of them.
+        flips: (n,) bool or 0/1, where this added noise changed the label; of several traces one after the other. What
+            was wrong before may stay unknown.
         config: the paper's fine-tuning is ``lstm_config.PAPER_FINE_TUNING``. Its ``signals``, ``hidden`` and ``layers``
             give way to the detector's.
         about: what the data were, for the card, which keeps the former card under "before".
 
     Returns:
-        Another :class:`~jaxnoisy.detect.lstm.LSTMDetector` with the same signals and length.
+        Another :class:`~jaxnoisy.detect.lstm_detector.LSTMDetector` with the same signals and length.
 
     Raises:
         TypeError, ValueError: as :func:`train_detector`; a trace of one epoch.
@@ -93,7 +95,8 @@ def fine_tune(
     hidden = detector.weights.layers[0].recurrent.shape[0]
     layers = len(detector.weights.layers)
     config = dataclasses.replace(config, signals=detector.signals, hidden=hidden, layers=layers)
-    values = read_sequences(trace, signals=detector.signals, epochs=detector.epochs)
+    traces = [trace] if isinstance(trace, Trace) else trace
+    values = pooled(traces, signals=detector.signals, epochs=detector.epochs)
     return _trained(key, detector.weights, values, flips, config, {"about": about, "before": dict(detector.card)})
 
 

@@ -10,6 +10,7 @@ from jaxnoisy.detect.data_map import confidence, variability
 from jaxnoisy.detect.detection import Detector
 from jaxnoisy.detect.el2n import el2n
 from jaxnoisy.detect.forgetting import forgetting
+from jaxnoisy.detect.lstm import lstm
 from jaxnoisy.detect.margin_mixture import margin_mixture
 from jaxnoisy.detect.small_loss import small_loss
 from jaxnoisy.dynamics.trace import Trace
@@ -25,6 +26,7 @@ TRACE_METHODS: Mapping[str, Callable[[], Detector]] = MappingProxyType(
         "confidence": confidence,
         "variability": variability,
         "el2n": el2n,
+        "lstm": lstm,
     }
 )
 """Constructors without required arguments: ``TRACE_METHODS["aum"]()(trace)`` is a Detection.
@@ -32,7 +34,7 @@ TRACE_METHODS: Mapping[str, Callable[[], Detector]] = MappingProxyType(
 The first is the one that reports follow where no method is named: AUM's threshold means the same on every data set.
 """
 
-MIN_EPOCHS: Mapping[str, int] = MappingProxyType({"forgetting": 2, "variability": 2, "dynacor": 3})
+MIN_EPOCHS: Mapping[str, int] = MappingProxyType({"forgetting": 2, "variability": 2, "lstm": 2, "dynacor": 3})
 """Epochs that a method needs, where that is more than one; with fewer it raises ValueError."""
 
 NEEDS_PROBABILITIES = frozenset({"confident-learning"})

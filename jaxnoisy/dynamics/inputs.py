@@ -1,5 +1,6 @@
 """Training dynamics as sequences for a network: which signals it reads, on which scale, over how many epochs."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -46,7 +47,9 @@ def sequences(trace: Trace, *, signals: Sequence[str] = ("probability",), epochs
     """Read a trace as one sequence per example.
 
     Epochs in which an example was not recorded are filled in by linear interpolation over time, and held before its
-    first and after its last one (Jia et al. 2023, footnote 2, which leaves the kind of interpolation open).
+    first and after its last one (Jia et al. 2023, footnote 2, which leaves the kind of interpolation open). Epochs
+    before the first and after the last that recorded any example are no part of the sequences: a run that stopped early
+    is one of fewer epochs.
 
     Args:
         trace: of n examples over t epochs.
@@ -69,10 +72,11 @@ def sequences(trace: Trace, *, signals: Sequence[str] = ("probability",), epochs
         (2, 1, 2)
     """
     names = chosen_signals(signals)
+    require_readable(trace, names)
+    trace = _spanned(trace)
     length = trace.epochs if epochs is None else check.positive_int(epochs, name="epochs")
     if trace.epochs == 1 and length > 1:
         raise ValueError(f"a trace of one epoch says nothing of how training went, and cannot be stretched to {length}")
-    require_readable(trace, names)
     return trace.per_example(lambda part: _read(part, names, length))
 
 
@@ -123,6 +127,17 @@ def require_readable(trace: Trace, names: Sequence[str]) -> None:
             f"{int(diverged.sum())} of {len(trace)} examples have recorded values that are not finite, "
             f"{_first(diverged)}: did training diverge?"
         )
+
+
+def _spanned(trace: Trace) -> Trace:
+    """The epochs from the first to the last that recorded any example; a trace that holds some."""
+    block = 1 << 16
+    parts = (np.asarray(trace.seen.argmax[i : i + block] >= 0).any(axis=0) for i in range(0, len(trace), block))
+    columns = np.flatnonzero(np.logical_or.reduce(list(parts)))
+    first, last = int(columns[0]), int(columns[-1]) + 1
+    if last - first == trace.epochs:
+        return trace
+    return dataclasses.replace(trace, seen=Observation(*(field[:, first:last] for field in trace.seen)))
 
 
 def _not_finite(part: Trace, names: Sequence[str]) -> np.ndarray:

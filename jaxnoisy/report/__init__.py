@@ -1,6 +1,6 @@
 """What a run leaves behind: ranked tables, a summary, every detector's word, and a page to look at."""
 
-from jaxnoisy.report.detections import read_detections, write_detections
+from jaxnoisy.report.detections import read_detections, read_flips, write_detections
 from jaxnoisy.report.folder import FILES, refuse_other_run, write
 from jaxnoisy.report.influence_folder import INFLUENCE_FILES, write_influences
 from jaxnoisy.report.influence_summary import summarize_influences
@@ -20,6 +20,7 @@ __all__ = [
     "plain_table",
     "rank_issues",
     "read_detections",
+    "read_flips",
     "read_issues",
     "refuse_other_results",
     "refuse_other_run",

@@ -12,9 +12,12 @@ _PARTS = ("scores", "flagged", "threshold")
 def write_detections(path: files.PathLike, findings: Findings) -> None:
     """Write ``ids`` and, per method, ``<method>/scores``, ``<method>/flagged`` and ``<method>/threshold``.
 
-    The rows stand in the order of the data set. A threshold that is not one number is NaN.
+    The rows stand in the order of the data set. A threshold that is not one number is NaN. Where the truth is known,
+    ``flips`` says which labels are wrong.
     """
     arrays = {"ids": findings.ids}
+    if findings.flips is not None:
+        arrays["flips"] = np.asarray(findings.flips, bool)
     for name, found in findings.detections.items():
         arrays[f"{name}/scores"] = np.asarray(found.scores, np.float64)
         arrays[f"{name}/flagged"] = np.asarray(found.flagged, bool)
@@ -43,3 +46,8 @@ def read_detections(path: files.PathLike) -> tuple[np.ndarray, dict[str, Detecti
             arrays[f"{name}/scores"], arrays[f"{name}/flagged"], None if np.isnan(threshold) else threshold
         )
     return arrays["ids"], found
+
+
+def read_flips(path: files.PathLike) -> np.ndarray | None:
+    """Which labels are wrong, (n,) bool, or None where the truth was not known when :func:`write_detections` wrote."""
+    return files.read_npz(path).get("flips")

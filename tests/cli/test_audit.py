@@ -56,7 +56,7 @@ def test_threshold_examples_are_trained_on_in_two_more_runs(examples, monkeypatc
 
 
 def test_methods_that_the_epochs_allow():
-    compare_epochs, begin_late = {"forgetting", "variability"}, {"dynacor", "lsw"}
+    compare_epochs, begin_late = {"forgetting", "variability", "lstm"}, {"dynacor", "lsw"}
     assert allowed(1, clean=True) == tuple(name for name in METHODS if name not in compare_epochs | begin_late)
     assert allowed(2, clean=True) == tuple(name for name in METHODS if name not in begin_late)
     assert allowed(3, clean=True) == allowed(clean=True) == METHODS
@@ -89,6 +89,7 @@ def test_methods_are_taken_once_and_in_order():
     [
         ({"methods": ["aums"]}, "method must be one of .* 'aums'"),
         ({"methods": []}, "no method was given"),
+        ({"detectors": {"aums": aum()}}, "a name in detectors must be one of aum, .* 'aums'"),
         ({"methods": ["forgetting"], "config": TrainConfig(epochs=1)}, "forgetting .* at least 2, but the run has 1"),
         ({"model": "resnet19"}, "model must be one of auto, linear.* 'resnet19'"),
         ({"model": "cnn"}, "'cnn' takes images"),

@@ -16,7 +16,7 @@ from jaxnoisy.noise import KINDS
 from jaxnoisy.refine import METHODS as REPAIRS
 from jaxnoisy.refine import SOLVERS
 
-COMMANDS = ("demo", "detect", "score", "influence", "repair", "noise")
+COMMANDS = ("demo", "detect", "score", "influence", "repair", "train-detector", "noise")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -132,3 +132,17 @@ def test_signals_that_cannot_be_read(names, error, message):
 def test_no_traces():
     with pytest.raises(ValueError, match="at least one trace"):
         inputs.pooled([])
+
+
+def test_epochs_at_either_end_that_recorded_nobody_are_no_part_of_it():
+    trace = trace_of(t=6)
+    gone = np.zeros((len(trace), 6), bool)
+    gone[:, [0, 5]] = True
+    gone[:20, 1] = True  # recorded for others
+    found = inputs.sequences(blanked(trace, gone))
+    assert found.shape == (len(trace), 4, 1)
+    own = signals.probability(trace.seen)
+    np.testing.assert_array_equal(found[20:, :, 0], own[20:, 1:5])
+    np.testing.assert_array_equal(found[:20, 0, 0], own[:20, 2])
+    with pytest.raises(ValueError, match="one epoch says nothing"):
+        inputs.sequences(blanked(trace, np.arange(6) != np.full((len(trace), 1), 3)), epochs=6)
