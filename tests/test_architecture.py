@@ -20,12 +20,12 @@ FLOORS = [
     {"detect", "repair"},
     {"findings", "influences", "repaired"},
     {"report", "training"},
-    {"audit", "explain", "refine", "video", "progress", "arguments"},
+    {"audit", "explain", "refine", "retrain", "video", "progress", "arguments"},
     {"cli"},
 ]
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 LATERAL = {("report", "training"), ("training", "report")}  # one floor, and still apart
-FLAX = {"models", "training", "audit", "explain", "refine", "video", "progress", "cli"}
+FLAX = {"models", "training", "audit", "explain", "refine", "retrain", "video", "progress", "cli"}
 HEAVY = ("flax", "tensorflow_datasets", "tensorflow", "orbax", "matplotlib")
 
 

@@ -58,6 +58,14 @@ def positive(text: str) -> float:
     return value
 
 
+def finite(text: str) -> float:
+    """A finite number."""
+    value = _number(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a finite number, but is {text!r}")
+    return value
+
+
 def votes(text: str) -> float:
     """How many classes must agree: ``8`` is a number of them, ``0.8`` a share, and ``1.0`` all."""
     if text.isascii() and text.isdecimal():

@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxnoisy.cli import retrain
 from jaxnoisy.cli.clean import load_clean, load_test
 from jaxnoisy.cli.folders import checkpoints, claim, free_folder, nothing_left_by_bad_input
 from jaxnoisy.cli.models import to_train, train_or_read
@@ -13,26 +14,59 @@ if TYPE_CHECKING:
     from jaxnoisy.repair import RoundInfo
     from jaxnoisy.repaired import Repaired
 
-_ORIGINAL = "original"
-"""Where the checkpoints lie of the model that the rounds begin with."""
+ORIGINAL = "original"
+"""Where the checkpoints lie of the model that a repair begins with."""
+
+_OF_ROUNDS = {
+    "rounds": 2,
+    "gamma": 0.8,
+    "damping": 0.01,
+    "solver": "exact",
+    "keep_above": 0.8,
+    "post_epochs": None,
+    "post_learning_rate": None,
+    "clean": None,
+}
+_IN_ONE_PASS = dict.fromkeys(("fraction", "threshold", "rank_by", "detector", "true_labels"))
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Drop or relabel what a model overfits to, and train it anew."""
-    from jaxnoisy import check, data, report
-    from jaxnoisy.data.clean import describe_clean
-    from jaxnoisy.mesh import default_mesh
-    from jaxnoisy.progress import epoch_bar
-    from jaxnoisy.refine import METHODS, post_recipe, refine, refuse_beforehand
-    from jaxnoisy.training.checkpoint import quiet_writers
-    from jaxnoisy.training.recipes import recipe
+    """Drop or relabel suspicious examples, in rounds or in one pass, and train anew."""
+    from jaxnoisy import check
+    from jaxnoisy.refine import METHODS
+    from jaxnoisy.retrain import METHODS as IN_ONE_PASS
 
-    check.one_of(arguments.method, METHODS, name="--method")
+    check.one_of(arguments.method, (*METHODS, *IN_ONE_PASS), name="--method")
+    once = arguments.method in IN_ONE_PASS
+    for option in _OF_ROUNDS if once else _IN_ONE_PASS:
+        if getattr(arguments, option) is not None:
+            others = METHODS if once else IN_ONE_PASS
+            raise ValueError(f"--{option.replace('_', '-')} is for {' and '.join(others)}: leave it out")
+    if not once and arguments.clean is None:
+        raise ValueError(f"--method {arguments.method} needs --clean, examples whose labels are known to be right")
+    for option, default in _OF_ROUNDS.items():
+        if getattr(arguments, option) is None:
+            setattr(arguments, option, default)
     if arguments.resume and not arguments.out:
         raise ValueError("--resume needs --out, the folder of the repair to go on with")
     out = Path(arguments.out) if arguments.out else free_folder("jaxnoisy-repair")
     arguments.out = str(out)
     _claim(out, resume=arguments.resume)
+    if once:
+        retrain.run(arguments, out, checkpoints(out) / ORIGINAL)
+    else:
+        _in_rounds(arguments, out)
+
+
+def _in_rounds(arguments: argparse.Namespace, out: Path) -> None:
+    from jaxnoisy import data, report
+    from jaxnoisy.data.clean import describe_clean
+    from jaxnoisy.mesh import default_mesh
+    from jaxnoisy.progress import epoch_bar
+    from jaxnoisy.refine import post_recipe, refine, refuse_beforehand
+    from jaxnoisy.training.checkpoint import quiet_writers
+    from jaxnoisy.training.recipes import recipe
+
     whole = data.load(
         arguments.data, labels=arguments.labels, data_dir=arguments.data_dir, skip_broken=arguments.skip_broken
     )
@@ -58,7 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
             examples,
             timings,
             devices=arguments.devices,
-            checkpoints=checkpoints(out) / _ORIGINAL,
+            checkpoints=checkpoints(out) / ORIGINAL,
             resume=arguments.resume,
             **own,
         )

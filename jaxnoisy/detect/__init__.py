@@ -20,6 +20,7 @@ from jaxnoisy.detect.lstm_config import LSTMConfig
 from jaxnoisy.detect.lstm_detector import LSTMDetector
 from jaxnoisy.detect.lstm_file import load_detector, save_detector
 from jaxnoisy.detect.lstm_fit import LSTMInfo
+from jaxnoisy.detect.lstm_importance import epoch_importance
 from jaxnoisy.detect.lstm_training import fine_tune, train_detector
 from jaxnoisy.detect.lsw import LearnedWeightsInfo, learned_weights
 from jaxnoisy.detect.margin_mixture import margin_mixture
@@ -62,6 +63,7 @@ __all__ = [
     "cores",
     "dynacor",
     "el2n",
+    "epoch_importance",
     "estimated_joint",
     "estimated_noise_rate",
     "fine_tune",

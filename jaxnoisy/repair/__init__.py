@@ -4,6 +4,7 @@ from jaxnoisy.repair.drop import Drop, drop
 from jaxnoisy.repair.posttrain import PostTrainState, RoundInfo, begin, post_train
 from jaxnoisy.repair.relabel import Relabelled, relabel
 from jaxnoisy.repair.rog import RoG, RoGInfo, rog
+from jaxnoisy.repair.suspects import suspects
 
 __all__ = [
     "Drop",
@@ -17,4 +18,5 @@ __all__ = [
     "post_train",
     "relabel",
     "rog",
+    "suspects",
 ]

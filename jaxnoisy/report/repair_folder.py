@@ -16,7 +16,8 @@ REPAIR_FILES = ("labels.csv", "rounds.csv", "summary.json", "scores.npz", "repor
 def write_repair(found: Repaired, out: files.PathLike, *, report: bool = True, overwrite: bool = False) -> Path:
     """Write what a repair came to into the folder ``out``, all files or none, as :func:`jaxnoisy.report.write` does.
 
-    Whatever else lies in ``out``, such as ``checkpoints``, is left as it is.
+    Whatever else lies in ``out``, such as ``checkpoints``, is left as it is. A repair in one pass has no
+    ``rounds.csv``, and a page of its own.
 
     Args:
         found: n training examples.
@@ -35,12 +36,15 @@ def write_repair(found: Repaired, out: files.PathLike, *, report: bool = True, o
     with staged(out, REPAIR_FILES) as stage:
         described = summarize_repair(found)
         write_labels(stage / "labels.csv", found)
-        write_rounds(stage / "rounds.csv", found)
+        if found.rounds:
+            write_rounds(stage / "rounds.csv", found)
         files.write_json(stage / "summary.json", described)
         write_scores(stage / "scores.npz", found)
         if report:
             # Here, since matplotlib takes long to import and a run without a report has no use for it.
             from jaxnoisy.report.repair_page import render_repair
+            from jaxnoisy.report.retrain_page import render_retrained
 
-            files.write_text(stage / "report.html", render_repair(found, described))
+            render = render_repair if found.rounds else render_retrained
+            files.write_text(stage / "report.html", render(found, described))
     return Path(out)
