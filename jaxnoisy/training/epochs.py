@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,12 +43,12 @@ def resident_epochs(
     learned: Steps | None = None,
 ) -> Callable[[TrainState], tuple[TrainState, Sums]]:
     """Epochs over inputs that stay on the device, each one compiled scan."""
-    arrays = [sharding.place(a, mesh) for a in (data.inputs, data.labels, weights)]
+    arrays: list[Any] = [sharding.place(a, mesh) for a in (data.inputs, data.labels, weights)]
     arrays.append(jax.device_put(kept, sharding.replicated(mesh)))
     size = 0
     if learned is not None:
         clean, step, size = learned.learning.clean, learned.either, learned.learning.size
-        arrays.append(jax.device_put(CleanBatch(clean.inputs, clean.labels), sharding.replicated(mesh)))
+        arrays.append(CleanBatch(*jax.device_put((clean.inputs, clean.labels), sharding.replicated(mesh))))
     pinned = (sharding.shardings(state), None)
     whole = scanned_epoch(step, config, len(data), clean_batch=size)
     compiled = jax.jit(whole, donate_argnums=0, out_shardings=pinned).lower(state, *arrays).compile()
