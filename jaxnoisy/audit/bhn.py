@@ -28,7 +28,8 @@ class Bhn(Beyond):
             :func:`jaxnoisy.detect.bhn`.
         learn_from: "halves": each half of the training data is judged by a model that was trained on the other half,
             and all clean examples calibrate. "clean": a model trained on half of the clean examples judges all, and
-            the other half calibrates, as the paper has it; for clean examples in the thousands.
+            the other half calibrates, as the paper has it; for many clean examples, and where a class is mostly taken
+            for one other, which models of noisy labels learn (benchmarks/lsw.py).
     """
 
     name: ClassVar[str] = "bhn"
