@@ -63,7 +63,7 @@ def test_streamed_from_the_host_it_is_the_same_run():
     assert runs[0].learned.skips["looked"] == 5  # of nine steps, every other
 
 
-@pytest.mark.parametrize("rule", ["lsw", "mwnet"])
+@pytest.mark.parametrize("rule", ["lsw"])
 def test_eight_devices_give_the_run_of_one(rule):
     data, _, clean = mixed()
     options = Learning(clean=clean, rule=rule, rate=0.5, start=1, clean_batch=8)

@@ -124,7 +124,7 @@ def test_look_aheads_that_are_no_numbers_are_skipped_and_counted(name):
     assert [int(a) for a in done.state.skips[:4]] == [5, 3, 0, 3]
 
 
-@pytest.mark.parametrize("name", ["lsw", "mwnet"])
+@pytest.mark.parametrize("name", ["mwnet"])
 def test_eight_devices_agree_with_one(name):
     """The batch and whatever has one row per example split over them."""
     p, learner = problem("mlp", b=8), made(name)
