@@ -9,7 +9,8 @@ _TRACES = """traces:
   FILE    a trace alone, or the folder of a spilled one, with --clean-labels"""
 
 _SIGNALS = """signals:
-  probability, loss, margin, probability-margin, quantised-margin, error-norm"""
+  probability, loss, margin, probability-margin, quantised-margin, error-norm,
+  mean-margin (up to the epoch), progress (mean probability over all examples)"""
 
 
 def add(commands: Commands) -> None:

@@ -1,5 +1,7 @@
 """The score that a learned detector gives: how it reads a trace."""
 
+import functools
+
 import numpy as np
 
 from jaxnoisy.detect.detection import Detection, Detector
@@ -8,7 +10,7 @@ from jaxnoisy.detect.lstm_network import scored
 from jaxnoisy.detect.reduce import decided, require_epochs
 from jaxnoisy.detect.rules import Rule, above
 from jaxnoisy.detect.shipped import shipped_detector
-from jaxnoisy.dynamics.inputs import require_readable, sequences
+from jaxnoisy.dynamics.inputs import by_block
 from jaxnoisy.dynamics.trace import Trace
 
 
@@ -49,10 +51,8 @@ def lstm(detector: LSTMDetector | None = None, *, rule: Rule | None = None) -> D
 
     def detect(trace: Trace) -> Detection:
         require_epochs(trace, "lstm")
-        require_readable(trace, detector.signals)
-        read = trace.per_example(
-            lambda part: scored(detector.weights, sequences(part, signals=detector.signals, epochs=detector.epochs))
-        )
+        score = functools.partial(scored, detector.weights)
+        read = by_block(trace, score, signals=detector.signals, epochs=detector.epochs)
         # In double precision, where confident examples do not all become 1 and tie.
         return decided(1 / (1 + np.exp(-read.astype(np.float64))), rule or above(0.5))
 

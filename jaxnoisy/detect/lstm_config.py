@@ -16,7 +16,8 @@ class LSTMConfig:
     constant 0.1 is high for AdamW, and :data:`PAPER` has it. ``benchmarks/lstm_settings.py`` compares rates.
 
     Attributes:
-        signals: what the detector reads of each epoch, names of :data:`jaxnoisy.dynamics.inputs.READ`.
+        signals: what the detector reads of each epoch, names of
+            :data:`jaxnoisy.dynamics.inputs.SIGNALS`.
         hidden: the width of the layers.
         layers: how many.
         epochs: passes over the training sequences.

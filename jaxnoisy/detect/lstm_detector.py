@@ -18,7 +18,7 @@ class LSTMDetector:
 
     Attributes:
         weights: :class:`~jaxnoisy.detect.lstm_network.LSTMWeights`.
-        signals: s names of :data:`jaxnoisy.dynamics.inputs.READ`, in the order of its inputs.
+        signals: s names of :data:`jaxnoisy.dynamics.inputs.SIGNALS`, in the order of its inputs.
         epochs: t, the length of its sequences; traces of other lengths are resampled to it.
         card: plain values that say where it comes from: settings, numbers of examples, validation.
         info: :class:`~jaxnoisy.detect.lstm_fit.LSTMInfo` of its last training; None for one read from a file.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from recordings import made_up
 
+from jaxnoisy.detect import aum
 from jaxnoisy.dynamics import Observation, Trace, inputs, signals
 from jaxnoisy.dynamics.observation import FLOAT_FIELDS
 
@@ -33,7 +34,7 @@ def test_by_default_the_probability_as_it_is():
 
 def test_signals_keep_their_order_and_lie_within_one():
     trace = trace_of(n=300)
-    names = tuple(reversed(inputs.READ))
+    names = tuple(name for name in reversed(inputs.READ) if name != "mean-margin")
     found = inputs.sequences(trace, signals=names)
     assert set(names) == set(signals.SIGNALS)
     assert np.abs(found).max() <= 1
@@ -45,6 +46,36 @@ def test_signals_keep_their_order_and_lie_within_one():
         assert (np.diff(found[..., k].ravel()[order]) >= 0).all()
     margins = np.asarray(signals.margin(trace.seen), np.float64)
     np.testing.assert_allclose(found[..., names.index("margin")], margins / (1 + np.abs(margins)), rtol=1e-5, atol=1e-7)
+
+
+def test_the_mean_margin_ends_in_the_area_under_the_margin():
+    trace = trace_of()
+    gone = np.random.default_rng(0).random((40, 6)) < 0.3
+    gone[:, 0] = False
+    for seen in (trace, blanked(trace, gone)):
+        found = inputs.sequences(seen, signals=("mean-margin",))[..., 0]
+        margins = np.asarray(signals.margin(seen.seen), np.float64)
+        for epoch in range(6):
+            mean = np.nanmean(margins[:, : epoch + 1], axis=1)
+            recorded = ~np.isnan(margins[:, epoch])
+            np.testing.assert_allclose(found[recorded, epoch], (mean / (1 + np.abs(mean)))[recorded], rtol=1e-5)
+    area = -aum()(trace).scores
+    last = inputs.sequences(trace, signals=("mean-margin",), epochs=9)[:, -1, 0]
+    np.testing.assert_allclose(last, area / (1 + np.abs(area)), rtol=1e-5)
+
+
+def test_progress_is_the_mean_probability_of_all_examples():
+    trace = trace_of()
+    gone = np.random.default_rng(0).random((40, 6)) < 0.3
+    gone[0] = False
+    gone[:, 3] = True
+    hidden = blanked(trace, gone)
+    found = inputs.sequences(hidden, signals=("progress", "probability"))[..., 0]
+    np.testing.assert_array_equal(found, found[:1].repeat(40, axis=0))
+    mean = [signals.probability(trace.seen)[~gone[:, epoch], epoch].mean() for epoch in (0, 1, 2, 4, 5)]
+    np.testing.assert_allclose(found[0], np.insert(mean, 3, (mean[2] + mean[3]) / 2), rtol=1e-5)
+    blocks = inputs.by_block(hidden, lambda block: block[:, :, 0], signals=("progress",), epochs=11)
+    np.testing.assert_allclose(blocks[:, ::2], found, rtol=1e-6)
 
 
 @pytest.mark.parametrize("epochs", [2, 4, 6, 25])
