@@ -109,6 +109,7 @@ def _command() -> str:
     ignored = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     ignored.add_argument("--out")
     ignored.add_argument("--work")
+    ignored.add_argument("--features")
     ignored.add_argument("--resume", action="store_true")
     _, kept = ignored.parse_known_args(sys.argv[1:])
     return shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *kept])

@@ -11,6 +11,7 @@ import head_tables
 import influence_tables
 import influential_rank_tables
 import lookahead_tables
+import lstm_tables
 import lsw_tables
 import markdown as md
 import numpy as np
@@ -244,6 +245,10 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], list[str]]]] = {
     "lookahead_cost": ("What a look-ahead costs", lookahead_tables.tables),
     "lsw": ("Learned sample weights", lsw_tables.tables),
     "influence_cnn": ("Influence in convolutional networks", cnn_tables.tables),
+    "lstm_choice": ("How the shipped LSTM detector was chosen", lstm_tables.choice),
+    "lstm_studies": ("The LSTM detector's studies", lstm_tables.studies),
+    "lstm_speed": ("What the LSTM detector costs", lstm_tables.speed),
+    "lstm_settings": ("Step sizes of the LSTM detector", lstm_tables.settings),
 }
 
 

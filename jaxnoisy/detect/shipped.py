@@ -19,7 +19,7 @@ def shipped_detector() -> LSTMDetector:
 
     Example:
         >>> detector = shipped_detector()
-        >>> "probability" in detector.signals, detector.card["licence"].startswith("Apache-2.0")
+        >>> "margin" in detector.signals, detector.card["licence"].startswith("Apache-2.0")
         (True, True)
     """
     return load_detector(SHIPPED)
