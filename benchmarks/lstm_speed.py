@@ -21,15 +21,18 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--steps", type=int, default=100, help="training steps a round")
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--parts", type=common.words, default=("score", "train"), help="score, train, or both")
     args = options.parse_args()
     if args.quick:
         args.n, args.t, args.rounds, args.steps = 600, 20, 2, 3
     settings = {name: getattr(args, name) for name in ("n", "t", "rounds", "steps", "seed")}
     results = common.Results(args, {**settings, "batch": BATCH, "hidden": HIDDEN, "epochs": EPOCHS})
-    results.measure(lambda: common.call("lstm_speed", "scoring", args.n, args.t, args.rounds, args.seed), part="score")
-    results.measure(
-        lambda: common.call("lstm_speed", "training", args.n, args.t, args.rounds, args.steps, args.seed), part="train"
-    )
+    works = {
+        "score": lambda: common.call("lstm_speed", "scoring", args.n, args.t, args.rounds, args.seed),
+        "train": lambda: common.call("lstm_speed", "training", args.n, args.t, args.rounds, args.steps, args.seed),
+    }
+    for part in args.parts:
+        results.measure(works[part], part=part)
 
 
 def scoring(n: int, t: int, rounds: int, seed: int) -> dict:
