@@ -45,12 +45,6 @@ def rows(k=3):
     return np.random.default_rng(1).normal(size=(k, P))
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("order", ["magnitude", "value"])
 def test_the_leading_eigenpairs_are_those_of_dense_algebra(order):

@@ -12,12 +12,6 @@ from jaxnoisy.curvature import Stream
 FORMS = {"quadratic": curvature.ekfac_quadratic_forms, "norms": curvature.ekfac_inverse_norms}
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def by_solving(matrix, p, damping, params=None, frozen=None):
     """Both forms, from the inverse applied to every example's gradient."""
     params = p.params if params is None else params

@@ -17,12 +17,6 @@ def method(request):
     return METHODS[request.param]
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def solved(solve, a, b, **more):
     x, info = jax.jit(lambda m, r: solve(m, r, **more))(systems.operator(a), systems.block(b))
     return systems.rows(x), info

@@ -12,12 +12,6 @@ METHODS = {"cg": curvature.cg, "block_cg": curvature.block_cg}
 P = 80
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def vector_operator(a):
     return jax.tree_util.Partial(jnp.matmul, jnp.asarray(a))
 

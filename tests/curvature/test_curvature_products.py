@@ -14,12 +14,6 @@ from jaxnoisy.curvature import Stream
 EXACT = {"rtol": 1e-10, "atol": 1e-12}
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def product(kind, p, block, *, weights=None, frozen=None, **static):
     """A product with a block, as one program."""
     return compiled(kind, p.model, p.output_loss, **static)(p.params, p.data, weights, frozen, block)

@@ -10,12 +10,6 @@ from jaxnoisy.curvature import Stream
 EXACT = {"rtol": 1e-10, "atol": 1e-12}
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def build(p, **static):
     return curvature.gauss_newton_rows(p.model, p.output_loss, **static)
 

@@ -15,12 +15,6 @@ from jaxnoisy.curvature import Status, Stream
 EXACT = {"rtol": 1e-9, "atol": 1e-10}
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def on_disk(train, folder):
     for name, a in zip("xy", train):
         np.save(folder / f"{name}.npy", a)

@@ -16,12 +16,6 @@ N, K, D, C, DAMPING = 21, 3, 4, 3, 0.05
 EXACT = {"rtol": 1e-8, "atol": 1e-10}
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def made_up(dtype=np.float64, n=N, seed=0):
     """Features, logits and labels of n + k examples, and the head that gives the logits."""
     rng = np.random.default_rng(seed)
