@@ -3,9 +3,6 @@
 Whatever names no mesh still runs on the first device alone. Compiled programs are kept for the session, and shared by
 its workers and by every process that a test starts: most of the time of a test that trains is compilation, and many
 train the same network again. Who sets ``JAX_COMPILATION_CACHE_DIR`` to a folder keeps them from run to run.
-
-Most programs here run once, on a few numbers, and are not optimised for runs that never come; those of tests/training
-are, as users' are.
 """
 
 import gc
@@ -18,7 +15,6 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import jax
 import pytest
@@ -26,7 +22,6 @@ import pytest
 jax.config.update("jax_num_cpu_devices", 8)  # where something else has imported it before the variables were set
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-jax.config.update("jax_disable_most_optimizations", True)
 
 # What JAX has traced stays, millions of small objects: to look through them for garbage as often as Python does by
 # default takes a good part of the suite's time.

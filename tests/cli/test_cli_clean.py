@@ -134,16 +134,18 @@ def test_from_python_and_by_default_beside_the_methods_of_the_trace(clean):
     np.testing.assert_array_equal(found.detections["aum"].scores, without.detections["aum"].scores)
 
 
-ONE_RUN = tuple(name for name in METHODS if name not in BEYOND or not BEYOND[name].runs)
+BY_DEFAULT = tuple(
+    name for name in METHODS if name not in BEYOND or (BEYOND[name].by_default and not BEYOND[name].runs)
+)
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ("", ONE_RUN),
+        ("", BY_DEFAULT),
         ("--method all", METHODS),
         ("--method influential-rank,aum", ("influential-rank", "aum")),
-        ("--epochs 1", tuple(name for name in ONE_RUN if name not in ("forgetting", "variability"))),
+        ("--epochs 1", tuple(name for name in BY_DEFAULT if name not in ("forgetting", "variability", "lstm"))),
     ],
 )
 def test_which_methods_run_with_clean_examples(clean, monkeypatch, options, expected):

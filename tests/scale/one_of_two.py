@@ -13,6 +13,7 @@ def main(number, port, folder):
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 4)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.config.update("jax_disable_most_optimizations", True)
     jax.distributed.initialize(f"127.0.0.1:{port}", 2, number, initialization_timeout=120)
 
     # These make arrays when they are imported, which only works once the processes have met.
