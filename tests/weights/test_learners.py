@@ -186,10 +186,10 @@ def test_line_8_as_printed_forgets_and_the_coherent_reading_does_not():
     """Ten harmful looks take an example below the threshold under one reading, and never under the other."""
     p = task()
     for reading in ("coherent", "printed"):
-        learner = made("lsw" if reading == "coherent" else "lsw-printed")
-        state, params, opt_state = learner.init(N), p.params, TX.init(p.params)
+        learner = weighting.lsw(p.losses, p.clean_loss, TX, has_aux=True, rate=0.2, reading=reading)
+        learn, state, params, opt_state = jax.jit(learner.learn), learner.init(N), p.params, TX.init(p.params)
         for _ in range(10):
-            state = learner.learn(state, params, opt_state, ROWS, p.batch, p.clean).state
+            state = learn(state, params, opt_state, ROWS, p.batch, p.clean).state
         lowest = float(learner.weights(state).min())
         assert (lowest < weighting.THRESHOLD) == (reading == "coherent")
 
