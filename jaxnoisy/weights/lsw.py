@@ -16,8 +16,8 @@ from jaxnoisy.weights.skips import Skips, counted, none_yet, useful
 from jaxnoisy.weights.step import Losses, vanishes, weighted_step
 
 RATE = 0.8
-"""The better of 0.2, which flags too few within twenty epochs, and 0.8 on one draw of digits with symmetric noise;
-``benchmarks/lsw.py --parts choose,rates`` compares more."""
+"""Found by hand, between 0.2 and this, on one draw of digits; ``benchmarks/lsw.py --parts choose`` is to choose it on
+other data."""
 
 THRESHOLD = 0.3
 """Hoang et al. hold an example for mislabeled when its weight is below this."""

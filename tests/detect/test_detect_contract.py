@@ -71,7 +71,9 @@ def test_clean_data_is_left_alone(name, clean):
 @pytest.mark.parametrize("name", RANKING)
 def test_seventy_wrong_do_not_flag_a_thousand(name, noisy):
     flagged = DETECTORS[name]()(noisy.trace).flagged
-    assert 0.4 * 70 <= flagged.sum() <= 1.3 * 70
+    # The learned detector's threshold was set on other runs.
+    most = 1.3 if name == "lstm" else 1.2
+    assert 0.4 * 70 <= flagged.sum() <= most * 70
     assert noisy.flips[flagged].mean() > 0.75
 
 
