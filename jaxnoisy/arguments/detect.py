@@ -82,8 +82,8 @@ def add(commands: Commands) -> None:
     )
     detect.add_argument(
         "--weight-part",
-        choices=("all", "last-block", "head"),
-        help="lsw: parameters whose step is looked at; fewer are cheaper (default all)",
+        choices=("all", "body", "last-block", "head"),
+        help="lsw: parameters whose step is looked at; later ones are cheaper (default body, all but the head)",
     )
     detect.add_argument(
         "--weight-threshold", type=values.below_one, metavar="W", help="lsw: flag weights below this (default 0.3)"

@@ -16,10 +16,11 @@ class LSW(Beyond):
     """Weights learned by :func:`jaxnoisy.weights.lsw` in a run of their own, which is as long as the main one.
 
     Attributes:
-        weight_rate: how far a weight's logit moves in one typical look-ahead.
+        weight_rate: how far a weight's logit moves each time its example is seen, in one typical look-ahead.
         weight_start: epochs before the first look-ahead.
         weight_every: steps between look-aheads.
-        weight_part: whose step they look at: "all", "last-block" or "head".
+        weight_part: whose step they look at: "body", "all", "last-block" or "head"; see
+            :class:`jaxnoisy.training.learning.Learning`.
         weight_threshold: weights below it are flagged.
     """
 
@@ -31,7 +32,7 @@ class LSW(Beyond):
     weight_rate: float = RATE
     weight_start: int = 2
     weight_every: int = 1
-    weight_part: str = "all"
+    weight_part: str = "body"
     weight_threshold: float = THRESHOLD
 
     def prepare(self, task: Task) -> Prepared:

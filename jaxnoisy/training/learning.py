@@ -39,13 +39,16 @@ class Learning:
     Attributes:
         clean: m examples with clean labels, in the classes of the training data.
         rule: "lsw" (:func:`jaxnoisy.weights.lsw`), "l2rw" or "mwnet".
-        rate: of "lsw".
+        rate: of "lsw", where every step looks ahead. Where only every k-th does, it is multiplied by k, so that an
+            example still moves as far in an epoch.
         start: epochs before the first look-ahead.
         every: steps between look-aheads; between them weights are used as they stand.
         clean_batch: clean examples a look-ahead, or all where there are fewer. On several devices each computes on all
             of them, unless they divide by the devices.
-        part: the parameters through whose step weights act: "all", "last-block" (the last block of a residual network,
-            and the head) or "head".
+        part: the parameters through whose step weights act: "all", as in the papers, "body", all but the head,
+            "last-block", which is cheaper, or "head", the cheapest. Measured by how weights rank labels, the body comes
+            first and the head last (benchmarks/lsw.py): the step of the head also decides how sure the model is, and
+            where it is too sure, wrong labels help.
         unit, reading, through: of "lsw".
         most_skips: look-aheads in a row that may come to no number before the run is stopped.
     """
@@ -56,7 +59,7 @@ class Learning:
     start: int = 2
     every: int = 1
     clean_batch: int = weights.CLEAN_BATCH
-    part: str = "all"
+    part: str = "body"
     unit: str = "running"
     reading: str = "coherent"
     through: str = "weight"
@@ -74,7 +77,7 @@ class Learning:
 
     def of_lsw(self) -> dict[str, Any]:
         """The options of :func:`jaxnoisy.weights.lsw`."""
-        return {"rate": self.rate, "unit": self.unit, "reading": self.reading, "through": self.through}
+        return {"rate": self.rate * self.every, "unit": self.unit, "reading": self.reading, "through": self.through}
 
     @property
     def holds(self) -> bool:

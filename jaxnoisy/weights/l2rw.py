@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import optax
 
-from jaxnoisy import check
-from jaxnoisy.types import Array, PyTree
-from jaxnoisy.weights.learner import Learned, Learner, present
+from jaxnoisy.types import Array
+from jaxnoisy.weights.learner import Learned, Learner, Turn, learner
 from jaxnoisy.weights.lookahead import CleanLoss, lookahead
 from jaxnoisy.weights.skips import Skips, counted, none_yet, useful
 from jaxnoisy.weights.step import Losses, vanishes, weighted_step
@@ -67,46 +66,30 @@ def l2rw(
     look = lookahead(losses, clean_loss, tx, way=way, normalise="count", only=only, has_aux=has_aux)
     step = weighted_step(losses, tx, has_aux=has_aux)
 
-    def learn(
-        state: L2RWState,
-        params: PyTree,
-        opt_state: PyTree,
-        rows: Array,
-        batch: PyTree,
-        clean: PyTree,
-        given: Array | None = None,
-    ) -> Learned:
-        outside = present(rows, given, len(state.last))
-        ahead = look(params, opt_state, jnp.zeros_like(outside), batch, clean)
+    def learn(state: L2RWState, turn: Turn) -> Learned:
+        outside = turn.outside(len(state.last))
+        ahead = look(turn.params, turn.opt_state, jnp.zeros_like(outside), turn.batch, turn.clean)
         gradient = (outside * ahead.gradient).astype(outside.dtype)
         good = useful(ahead.clean_loss, gradient)
-        held = outside * state.last.at[rows].get(mode="fill", fill_value=0)
+        held = outside * state.last.at[turn.rows].get(mode="fill", fill_value=0)
         weights = _shares(jnp.where(good, jnp.maximum(-gradient, 0), held))
-        done = step(params, opt_state, weights, batch)
-        to = jnp.where((outside > 0) & good, rows, len(state.last))
+        done = step(turn.params, turn.opt_state, weights, turn.batch)
+        to = jnp.where((outside > 0) & good, turn.rows, len(state.last))
         last = state.last.at[to].set(weights * (outside > 0).sum(), mode="drop")
         new = L2RWState(last, counted(state.skips, good, vanished=vanishes(weights)))
         return Learned(new, done.params, done.opt_state, weights, done.losses, ahead.clean_loss, done.aux)
 
-    def hold(
-        state: L2RWState,
-        params: PyTree,
-        opt_state: PyTree,
-        rows: Array,
-        batch: PyTree,
-        given: Array | None = None,
-    ) -> Learned:
-        held = present(rows, given, len(state.last)) * state.last.at[rows].get(mode="fill", fill_value=0)
-        weights = _shares(held)
-        done = step(params, opt_state, weights, batch)
+    def hold(state: L2RWState, turn: Turn) -> Learned:
+        outside = turn.outside(len(state.last))
+        weights = _shares(outside * state.last.at[turn.rows].get(mode="fill", fill_value=0))
+        done = step(turn.params, turn.opt_state, weights, turn.batch)
         unseen = jnp.full((), jnp.nan, done.losses.dtype)
         return Learned(state, done.params, done.opt_state, weights, done.losses, unseen, done.aux)
 
     def init(n: int) -> L2RWState:
-        check.positive_int(n, name="n")
         return L2RWState(jnp.ones((n,), jnp.float32), none_yet())
 
-    return Learner(init, learn, hold, lambda state: state.last)
+    return learner(init, learn, hold, lambda state: state.last)
 
 
 def _shares(weights: Array) -> Array:

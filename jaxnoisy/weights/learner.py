@@ -35,6 +35,22 @@ class Learned(NamedTuple):
     aux: PyTree
 
 
+class Turn(NamedTuple):
+    """What a rule is given for one training step, besides its own state."""
+
+    params: PyTree
+    opt_state: PyTree
+    rows: Array
+    batch: PyTree
+    clean: PyTree
+    given: Array | None
+
+    def outside(self, n: int) -> Array:
+        """(b,) float32: the weights from outside, 0 for padding; n is the number of training examples."""
+        inside = (self.rows < n).astype(jnp.float32)
+        return inside if self.given is None else inside * self.given
+
+
 class _Learn(Protocol):
     def __call__(
         self,
@@ -82,6 +98,36 @@ class Learner(NamedTuple):
     weights: Callable[[Any], Array]
 
 
+def learner(
+    init: Callable[[int], Any],
+    learn: Callable[[Any, Turn], Learned],
+    hold: Callable[[Any, Turn], Learned],
+    weights: Callable[[Any], Array],
+) -> Learner:
+    """Make a :class:`Learner` of a rule's functions, which take its state and a :class:`Turn`."""
+
+    def learns(
+        state: Any,
+        params: PyTree,
+        opt_state: PyTree,
+        rows: Array,
+        batch: PyTree,
+        clean: PyTree,
+        given: Array | None = None,
+    ) -> Learned:
+        return learn(state, Turn(params, opt_state, rows, batch, clean, given))
+
+    def holds(
+        state: Any, params: PyTree, opt_state: PyTree, rows: Array, batch: PyTree, given: Array | None = None
+    ) -> Learned:
+        return hold(state, Turn(params, opt_state, rows, batch, None, given))
+
+    def begins(n: int) -> Any:
+        return init(check.positive_int(n, name="n"))
+
+    return Learner(begins, learns, holds, weights)
+
+
 def due(step: Array | int, *, start: int = 0, every: int = 1) -> Array | bool:
     """Whether a step, counted from 0, is one of the steps start, start + every, start + 2 every, ... that learn.
 
@@ -113,12 +159,6 @@ def draw_clean(key: Key, m: int, *, size: int = CLEAN_BATCH) -> Array:
     check.positive_int(m, name="m, the number of clean examples,")
     check.positive_int(size, name="size")
     return jax.random.permutation(key, jnp.arange(m, dtype=jnp.int32))[: min(size, m)]
-
-
-def present(rows: Array, given: Array | None, n: int) -> Array:
-    """(b,) float32: the weights from outside, 0 for padding."""
-    inside = (rows < n).astype(jnp.float32)
-    return inside if given is None else inside * given
 
 
 def averaged(given: Array) -> Array:

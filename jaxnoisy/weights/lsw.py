@@ -10,7 +10,7 @@ import optax
 
 from jaxnoisy import check
 from jaxnoisy.types import Array, PyTree
-from jaxnoisy.weights.learner import Learned, Learner, present
+from jaxnoisy.weights.learner import Learned, Learner, Turn, learner
 from jaxnoisy.weights.lookahead import CleanLoss, lookahead
 from jaxnoisy.weights.skips import Skips, counted, none_yet, useful
 from jaxnoisy.weights.step import Losses, vanishes, weighted_step
@@ -115,22 +115,15 @@ def lsw(
     def own(state: LSWState, rows: Array) -> Array:
         return weight(state.raw.at[rows].get(mode="fill", fill_value=0))
 
-    def learn(
-        state: LSWState,
-        params: PyTree,
-        opt_state: PyTree,
-        rows: Array,
-        batch: PyTree,
-        clean: PyTree,
-        given: Array | None = None,
-    ) -> Learned:
-        outside, learned = present(rows, given, len(state.raw)), own(state, rows)
+    def learn(state: LSWState, turn: Turn) -> Learned:
+        outside, learned = turn.outside(len(state.raw)), own(state, turn.rows)
         weights = outside * learned
-        ahead = look(params, opt_state, weights, batch, clean)
+        ahead = look(turn.params, turn.opt_state, weights, turn.batch, turn.clean)
         gradient = outside * ahead.gradient
         if coherent and through == "raw":
             gradient = gradient * learned * (1 - learned)
-        new = _updated(state, rows, outside > 0, gradient.astype(state.raw.dtype), ahead.clean_loss, vanishes(weights))
+        gradient = gradient.astype(state.raw.dtype)
+        new = _updated(state, turn.rows, outside > 0, gradient, ahead.clean_loss, vanishes(weights))
         return Learned(new, *_of(ahead.stepped, weights), ahead.clean_loss, ahead.stepped.aux)
 
     def _updated(
@@ -154,23 +147,15 @@ def lsw(
             raw = state.raw.at[to].set(jax.nn.sigmoid(old + move - _START), mode="drop")
         return LSWState(raw, mean, counted(state.skips, good, vanished=vanished & good))
 
-    def hold(
-        state: LSWState,
-        params: PyTree,
-        opt_state: PyTree,
-        rows: Array,
-        batch: PyTree,
-        given: Array | None = None,
-    ) -> Learned:
-        weights = present(rows, given, len(state.raw)) * own(state, rows)
-        done = step(params, opt_state, weights, batch)
+    def hold(state: LSWState, turn: Turn) -> Learned:
+        weights = turn.outside(len(state.raw)) * own(state, turn.rows)
+        done = step(turn.params, turn.opt_state, weights, turn.batch)
         return Learned(state, *_of(done, weights), jnp.full((), jnp.nan, done.losses.dtype), done.aux)
 
     def init(n: int) -> LSWState:
-        check.positive_int(n, name="n")
         return LSWState(jnp.full((n,), _START, jnp.float32), jnp.zeros((), jnp.float32), none_yet())
 
-    return Learner(init, learn, hold, lambda state: weight(state.raw))
+    return learner(init, learn, hold, lambda state: weight(state.raw))
 
 
 def _of(done: Any, weights: Array) -> tuple[PyTree, PyTree, Array, Array]:

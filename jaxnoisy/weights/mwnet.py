@@ -9,12 +9,13 @@ import optax
 
 from jaxnoisy import check
 from jaxnoisy.types import Array, Key, PyTree
-from jaxnoisy.weights.learner import Learned, Learner, averaged, present
+from jaxnoisy.weights.learner import Learned, Learner, Turn, averaged, learner
 from jaxnoisy.weights.lookahead import CleanLoss, lookahead
 from jaxnoisy.weights.skips import Skips, counted, none_yet, useful
-from jaxnoisy.weights.step import Losses, weighted_step
+from jaxnoisy.weights.step import Losses, vanishes, weighted_step
 
 HIDDEN = 100
+STARTS = ("level", "random")
 
 
 class MWNetState(NamedTuple):
@@ -42,6 +43,8 @@ def mwnet(
     learning_rate: float = 1e-3,
     weight_decay: float = 1e-4,
     hidden: int = HIDDEN,
+    start: str = "level",
+    normalise: str = "sum",
     way: str = "forward",
     only: Callable[[str, Any], bool] | None = None,
     has_aux: bool = False,
@@ -50,8 +53,13 @@ def mwnet(
 
     Shu et al. 2019, "Meta-Weight-Net: learning an explicit mapping for sample weighting", equations 3 to 5. The weight
     is V(l_i; φ), a network of one hidden layer of ReLU with a sigmoid at its end, of the loss as a given number. A
-    step on Σ_i V(l_i; φ) l_i / b is looked at, φ moves by Adam against the derivative of the clean loss after it, and
-    the step is then taken anew with the weights that the new φ gives.
+    step on the weighted loss is looked at, φ moves by Adam against the derivative of the clean loss after it, and the
+    step is then taken anew with the weights that the new φ gives.
+
+    Two defaults are not the paper's, which are ``start="random", normalise="count"``. In runs of a few hundred steps
+    those rank wrong labels first or last as the random slope of the first V has it. And a weighted loss divided by b
+    makes all weights learning rates: where longer steps help, V rises, and most where losses are large. Public
+    implementations divide by the sum of the weights, too. ``benchmarks/lsw.py`` measures what either choice does.
 
     Args:
         key: typed key, of the first φ: both layers uniform within the inverse square root of their inputs.
@@ -61,6 +69,8 @@ def mwnet(
         learning_rate: of φ.
         weight_decay: of φ, added to its gradient.
         hidden: units.
+        start: "level", a last layer of zeros, so that every weight is 0.5 at first; or "random".
+        normalise: what Σ_i V(l_i; φ) l_i is divided by: "sum", of the weights, or "count", b.
         way: see :func:`~jaxnoisy.weights.lookahead`.
         only: see :func:`~jaxnoisy.weights.lookahead`.
         has_aux: whether ``losses`` returns more.
@@ -70,7 +80,8 @@ def mwnet(
         Cost: a look-ahead and, in a second step, one more backward pass.
 
     Raises:
-        ValueError: a learning rate or weight decay out of range, or no hidden units.
+        ValueError: a learning rate or weight decay out of range, no hidden units, or an unknown start or
+            normalisation.
 
     Example:
         >>> import jax
@@ -89,27 +100,20 @@ def mwnet(
     if not learning_rate > 0:
         raise ValueError(f"learning_rate must be positive, but is {learning_rate!r}")
     check.fraction(weight_decay, name="weight_decay")
-    look = lookahead(losses, clean_loss, tx, way=way, normalise="count", only=only, has_aux=has_aux)
-    step = weighted_step(losses, tx, normalise="count", has_aux=has_aux)
+    check.one_of(start, STARTS, name="start")
+    look = lookahead(losses, clean_loss, tx, way=way, normalise=normalise, only=only, has_aux=has_aux)
+    step = weighted_step(losses, tx, normalise=normalise, has_aux=has_aux)
     meta = optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(learning_rate))
 
     def before(params: PyTree, batch: PyTree) -> Array:
         found = losses(params, batch)
         return jax.lax.stop_gradient(found[0] if has_aux else found)
 
-    def learn(
-        state: MWNetState,
-        params: PyTree,
-        opt_state: PyTree,
-        rows: Array,
-        batch: PyTree,
-        clean: PyTree,
-        given: Array | None = None,
-    ) -> Learned:
-        share = averaged(present(rows, given, len(state.last)))
-        each = before(params, batch)
+    def learn(state: MWNetState, turn: Turn) -> Learned:
+        share = averaged(turn.outside(len(state.last)))
+        each = before(turn.params, turn.batch)
         weights, pull = jax.vjp(lambda network: share * value(network, each), state.network)
-        ahead = look(params, opt_state, weights, batch, clean)
+        ahead = look(turn.params, turn.opt_state, weights, turn.batch, turn.clean)
         good = useful(ahead.clean_loss, ahead.gradient)
         (gradient,) = pull(jnp.where(good, ahead.gradient, 0).astype(weights.dtype))
         updates, meta_state = meta.update(gradient, state.opt_state, state.network)
@@ -117,48 +121,39 @@ def mwnet(
         network, meta_state = jax.tree.map(
             lambda new, old: jnp.where(good, new, old), moved, (state.network, state.opt_state)
         )
-        new = state._replace(network=network, opt_state=meta_state, skips=counted(state.skips, good))
-        return _taken(new, params, opt_state, rows, batch, share, each)._replace(clean_loss=ahead.clean_loss)
+        skips = counted(state.skips, good, vanished=vanishes(weights))
+        new = state._replace(network=network, opt_state=meta_state, skips=skips)
+        return taken(new, turn, share, each)._replace(clean_loss=ahead.clean_loss)
 
-    def hold(
-        state: MWNetState,
-        params: PyTree,
-        opt_state: PyTree,
-        rows: Array,
-        batch: PyTree,
-        given: Array | None = None,
-    ) -> Learned:
-        share = averaged(present(rows, given, len(state.last)))
-        return _taken(state, params, opt_state, rows, batch, share, before(params, batch))
+    def hold(state: MWNetState, turn: Turn) -> Learned:
+        return taken(state, turn, averaged(turn.outside(len(state.last))), before(turn.params, turn.batch))
 
-    def _taken(
-        state: MWNetState, params: PyTree, opt_state: PyTree, rows: Array, batch: PyTree, share: Array, each: Array
-    ) -> Learned:
+    def taken(state: MWNetState, turn: Turn, share: Array, each: Array) -> Learned:
         own = value(state.network, each)
-        done = step(params, opt_state, share * own, batch)
-        last = state.last.at[jnp.where(share > 0, rows, len(state.last))].set(own, mode="drop")
+        done = step(turn.params, turn.opt_state, share * own, turn.batch)
+        last = state.last.at[jnp.where(share > 0, turn.rows, len(state.last))].set(own, mode="drop")
         unseen = jnp.full((), jnp.nan, done.losses.dtype)
         new = state._replace(last=last)
         return Learned(new, done.params, done.opt_state, share * own, done.losses, unseen, done.aux)
 
     def init(n: int) -> MWNetState:
-        check.positive_int(n, name="n")
-        network = first(key, hidden)
+        network = first(key, hidden, start=start)
         return MWNetState(network, meta.init(network), jnp.full((n,), jnp.nan, jnp.float32), none_yet())
 
-    return Learner(init, learn, hold, lambda state: state.last)
+    return learner(init, learn, hold, lambda state: state.last)
 
 
-def first(key: Key, hidden: int) -> PyTree:
+def first(key: Key, hidden: int, *, start: str) -> PyTree:
     """The network to begin with, float32."""
     keys = jax.random.split(key, 4)
 
     def uniform(key: Key, shape: tuple[int, ...], inputs: int) -> Array:
         return jax.random.uniform(key, shape, jnp.float32, -1, 1) / inputs**0.5
 
+    last = {"w": uniform(keys[2], (hidden,), hidden), "b": uniform(keys[3], (), hidden)}
     return {
         "in": {"w": uniform(keys[0], (hidden,), 1), "b": uniform(keys[1], (hidden,), 1)},
-        "out": {"w": uniform(keys[2], (hidden,), hidden), "b": uniform(keys[3], (), hidden)},
+        "out": jax.tree.map(jnp.zeros_like, last) if start == "level" else last,
     }
 
 

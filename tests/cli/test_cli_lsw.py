@@ -42,7 +42,7 @@ def test_weights_flag_and_are_reported(finished):
         "weight_rate": 0.5,
         "weight_start": 1,
         "weight_every": 1,
-        "weight_part": "all",
+        "weight_part": "body",
         "weight_threshold": 0.3,
         "clean_examples": "clean",
         "clean_per_class": [4, 4, 4],

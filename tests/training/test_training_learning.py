@@ -132,7 +132,7 @@ def test_refusals():
         fit(MLP(3, 3), data, CONFIG, learning=Learning(clean=CLEAN))
     for options, message in [
         ({"rule": "best"}, "rule must be one of lsw, l2rw, mwnet, but is 'best'"),
-        ({"part": "tail"}, "part must be one of all, last-block, head, but is 'tail'"),
+        ({"part": "tail"}, "part must be one of all, body, last-block, head, but is 'tail'"),
         ({"start": -1}, "start must be a whole number >= 0"),
         ({"every": 0}, "every must be a whole number >= 1"),
         ({"clean_batch": 0}, "clean_batch must be a whole number >= 1"),

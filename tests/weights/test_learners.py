@@ -20,7 +20,7 @@ MAKERS = {
     "lsw": weighting.lsw,
     "lsw-printed": functools.partial(weighting.lsw, reading="printed"),
     "l2rw": weighting.l2rw,
-    "mwnet": functools.partial(weighting.mwnet, jax.random.key(0)),
+    "mwnet": functools.partial(weighting.mwnet, jax.random.key(0), start="random", normalise="count"),
 }
 members = pytest.mark.parametrize("name", MAKERS)
 
@@ -253,6 +253,24 @@ def test_mwnet_against_differentiating_through_everything():
     np.testing.assert_allclose(done.weights, value(done.state.network, each), rtol=1e-4)
 
 
+def test_mwnet_begins_level_and_its_weights_are_relative_by_default():
+    """Every weight is 0.5 at first, by whatever key, and the first step raises those of examples that help."""
+    from jaxnoisy.weights.mwnet import value
+
+    p = task()
+    learner = weighting.mwnet(jax.random.key(1), p.losses, p.clean_loss, TX, has_aux=True)
+    state, opt_state = learner.init(N), TX.init(p.params)
+    np.testing.assert_array_equal(value(state.network, jnp.linspace(0, 9, 6)), 0.5)
+    done = jax.jit(learner.learn)(state, p.params, opt_state, ROWS, p.batch, p.clean)
+    look = jax.jit(weighting.lookahead(p.losses, p.clean_loss, TX, has_aux=True))
+    gradient = look(p.params, opt_state, jnp.full(6, 0.5), p.batch, p.clean).gradient
+    # As a function of the loss alone: along its own change, the clean loss falls.
+    assert float(gradient @ (done.weights - 0.5)) < 0
+    step = weighting.weighted_step(p.losses, TX, has_aux=True)
+    plain = step(p.params, opt_state, done.weights, p.batch)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), done.params, plain.params)
+
+
 def test_clean_rows_are_drawn_without_repetition():
     draws = [np.asarray(weighting.draw_clean(jax.random.key(k), 40, size=30)) for k in range(2)]
     assert all(len(np.unique(rows)) == 30 and rows.max() < 40 for rows in draws)
@@ -284,6 +302,10 @@ def test_bad_choices_of_others():
         weighting.mwnet(0, p.losses, p.clean_loss, TX)
     with pytest.raises(ValueError, match="learning_rate must be positive, but is -1"):
         weighting.mwnet(jax.random.key(0), p.losses, p.clean_loss, TX, learning_rate=-1)
+    with pytest.raises(ValueError, match="start must be one of level, random, but is 'flat'"):
+        weighting.mwnet(jax.random.key(0), p.losses, p.clean_loss, TX, start="flat")
+    with pytest.raises(ValueError, match="normalise must be one of sum, count, but is 'max'"):
+        weighting.mwnet(jax.random.key(0), p.losses, p.clean_loss, TX, normalise="max")
     for name in MAKERS:
         with pytest.raises(ValueError, match="n must be a whole number >= 1, but is 0"):
             made(name).init(0)
