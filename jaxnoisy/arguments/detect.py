@@ -64,7 +64,7 @@ def add(commands: Commands) -> None:
         metavar="L",
         help="bhn: the most that the share of right labels among those flagged may be (default 0.1)",
     )
-    detect.add_argument("--learn-from", choices=("halves", "clean"), help=f"bhn: {texts.LEARN_FROM}")
+    detect.add_argument("--learn-from", choices=("clean", "halves"), help=f"bhn: {texts.LEARN_FROM}")
     detect.add_argument(
         "--keep-above", type=values.inside, metavar="P", help="nlnl: probability of a label that is kept (default 0.5)"
     )

@@ -10,7 +10,7 @@ METHODS = f"""{_TRACE_METHODS}
   dynacor: clusters of dynamics, one run more with corrupted copies
   cores: the sieve of CORES2, one run more
   simifeat-vote, simifeat-rank: by the labels of nearest neighbours
-  bhn: losses of unseen examples beside clean ones, with --clean, two runs more
+  bhn: losses of unseen examples beside clean ones, with --clean, a run more
   influential-rank: by the trained model's last layer, with --clean
   nlnl: negative learning, three runs more
   lsw: by a weight learned for each example, one run more, with --clean
@@ -41,7 +41,7 @@ DATA_DIR = "where TFDS keeps its data"
 DETECTOR = "lstm: a detector that train-detector wrote (default: the one that is shipped)"
 GAMMA = "classes that must agree to flag: a number such as 8, or a share (default 0.8)"
 SOLVER = "exact | ekfac, approximate, for wide last layers | cg, slow (default exact)"
-LEARN_FROM = "halves of the data judge each other (default) | clean, half of the clean examples"
+LEARN_FROM = "clean, half of the clean examples (default) | halves of the data judge each other"
 LABELS = "other given labels for the same examples: npy:FILE | cifar10n:FILE:NAME | cifar100n:FILE:NAME"
 OUT = "folder for the results (default: a new one)"
 SKIP_BROKEN = "leave out and list images that cannot be read"

@@ -42,7 +42,7 @@ class Runs(NamedTuple):
         train: ``train(name, examples)``, for runs of a method's own, which are as long and resumed like the main one;
             with ``weights`` or ``learning`` as those of :func:`jaxnoisy.training.fit`, or under another ``loss``, whose
             ``options``, plain values, must be those of a run that is resumed; and from the end of the run ``after``
-            instead of from the start.
+            instead of from the start; in smaller batches, of ``batch_size``, where it asks for them.
         timings: seconds by stage, to be added to.
     """
 

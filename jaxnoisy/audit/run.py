@@ -69,10 +69,10 @@ def audit(
         labels, an estimate of the noise rate and, where the clean labels are known, the metrics. What a method that
         reads more than the trace says of itself stands in the settings under its name.
 
-    Cost: one training run for all methods together; "aum-threshold" adds two, "cores" one, "nlnl" three, "bhn" two
-    on half of the data each, "dynacor" one and its search for clusters. "simifeat-vote" and "simifeat-rank" add n^2 d
-    multiplications for each pass over the data. "influential-rank" adds a forward pass over the data, and the algebra
-    of :func:`jaxnoisy.influence.head_overfitting`; of clips, a run on their flow.
+    Cost: one training run for all methods together; "aum-threshold" adds two, "cores" one, "nlnl" three, "bhn" one
+    on half of the clean examples, "dynacor" one and its search for clusters. "simifeat-vote" and "simifeat-rank" add
+    n^2 d multiplications for each pass over the data. "influential-rank" adds a forward pass over the data, and the
+    algebra of :func:`jaxnoisy.influence.head_overfitting`; of clips, a run on their flow.
 
     Raises:
         ValueError: an unknown method or model, a model that does not fit the data, a method that needs more epochs or
@@ -115,11 +115,13 @@ def audit(
         loss: Loss | ByEpoch | None = None,
         options: Mapping[str, Any] | None = None,
         after: Fit | None = None,
+        batch_size: int | None = None,
     ) -> Fit:
+        smaller = min(config.batch_size, batch_size or config.batch_size)
         return fit(
             start(model, examples, seed=seed, dtype=dtype) if after is None else after.model,
             examples,
-            for_stream(name, config),
+            for_stream(name, dataclasses.replace(config, batch_size=smaller)),
             weights=weights,
             scale=None if after is None else after.scale,
             loss=loss or objective(examples),

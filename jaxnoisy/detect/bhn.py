@@ -42,11 +42,11 @@ def bhn(*, level: float = 0.1) -> CalibratedDetector:
     examples has learned their labels, right and wrong, and puts their losses below those of clean ones: it finds little
     and the bound says nothing. There are two ways to a model that qualifies:
 
-    - train on a part of the clean examples, calibrate on the others, as the authors do. That takes many of them: they
-      use 40 % of CIFAR-10;
+    - train on a part of the clean examples, calibrate on the others, as the authors do, and as ``jaxnoisy detect
+      --method bhn`` does unless told otherwise. That takes many of them: the authors use 40 % of CIFAR-10;
     - split the noisy examples in folds, let each be scored by a model trained on the other folds, and calibrate every
-      such model on all clean examples. Labels are noisy in training, but nothing was learned by heart. This is what
-      ``jaxnoisy detect --method bhn`` does unless told otherwise.
+      such model on all clean examples (``--learn-from halves``). Nothing was learned by heart, but labels are noisy in
+      training, and a confusion that most labels of a class share is learned as right.
 
     With folds the bound holds within each fold; over their union in the limit of many examples, not exactly. Noise that
     chooses examples by how hard they are leaves right labels to others than clean examples have: where it goes to hard

@@ -49,7 +49,7 @@ def recipe(model: str, data: Dataset, **chosen: Any) -> TrainConfig:
     """
     small = model in ("linear", "mlp", "cnn")
     settings: dict[str, Any] = {"epochs": 20, "learning_rate": _LARGEST_RATE if small else 0.1}
-    settings["batch_size"] = min(128, max(8, 1 << (len(data) // 8).bit_length() - 1)) if len(data) >= 8 else len(data)
+    settings["batch_size"] = batch_for(len(data))
     if not small and data.is_images and data.inputs.shape[-1] == 3:
         settings |= {"flip": True, "crop": max(1, data.inputs.shape[-3] // 8)}
     settings |= {name: value for name, value in chosen.items() if value is not None}
@@ -58,6 +58,16 @@ def recipe(model: str, data: Dataset, **chosen: Any) -> TrainConfig:
     if model in FLAT_MODELS and config.optimizer == "sgd" and chosen.get("learning_rate") is None:
         config = dataclasses.replace(config, learning_rate=gentle_rate(model, data, config))
     return config
+
+
+def batch_for(n: int) -> int:
+    """The batch size that gives n examples steps enough: at most an eighth of them, but 8 or all where they are few.
+
+    Example:
+        >>> [batch_for(n) for n in (5, 60, 600, 6000)]
+        [5, 8, 64, 128]
+    """
+    return n if n < 8 else min(128, max(8, 1 << (n // 8).bit_length() - 1))
 
 
 def gentle_rate(model: str, data: Dataset, config: TrainConfig, *, push: float = _OWN_PUSH) -> float:

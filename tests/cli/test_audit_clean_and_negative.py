@@ -26,7 +26,7 @@ def runs(monkeypatch):
 
     def trained(network, data, *arguments, **options):
         result = fit(network, data, *arguments, **options)
-        noted.append((data, options, result))
+        noted.append((data, {"config": arguments[0], **options}, result))
         return result
 
     monkeypatch.setattr(run, "fit", trained)
@@ -44,7 +44,8 @@ def losses_of(fitted, inputs, labels):
 
 def test_the_halves_of_the_data_judge_each_other(runs):
     data, clean = data_and_clean()
-    found = audit(data, clean=clean, methods=[Bhn(fdr_level=0.4)], model="linear", config=CONFIG, seed=3)
+    method = Bhn(fdr_level=0.4, learn_from="halves")
+    found = audit(data, clean=clean, methods=[method], model="linear", config=CONFIG, seed=3)
     _, *own = runs
     judged = [~np.isin(data.ids, learned.ids) for learned, _, _ in own]
     assert [int(mask.sum()) for mask in judged] == [30, 30]
@@ -65,9 +66,9 @@ def test_the_halves_of_the_data_judge_each_other(runs):
 
 def test_half_of_the_clean_examples_judge_all(runs):
     data, clean = data_and_clean()
-    method = Bhn(learn_from="clean")
-    found = audit(data, clean=clean, methods=[method], model="linear", config=CONFIG, seed=3)
-    (_, (learned, _, fitted)) = runs
+    found = audit(data, clean=clean, methods=["bhn"], model="linear", config=CONFIG, seed=3)
+    ((_, main, _), (learned, own, fitted)) = runs
+    assert (main["config"].batch_size, own["config"].batch_size) == (16, 8)  # few examples get steps enough
     held = ~np.isin(clean.ids, learned.ids)
     assert held.sum() == 12
     np.testing.assert_array_equal(np.bincount(clean.labels[held]), [4, 4, 4])
@@ -107,9 +108,11 @@ def test_refusals():
         with pytest.raises(ValueError, match=message):
             audit(data, clean=clean, methods=[Bhn(**options)], model="linear", config=CONFIG)
     with pytest.raises(ValueError, match="half of the 2 clean examples"):
-        audit(data, clean=clean.take([0, 1]), methods=[Bhn(learn_from="clean")], model="linear", config=CONFIG)
+        audit(data, clean=clean.take([0, 1]), methods=["bhn"], model="linear", config=CONFIG)
+    with pytest.raises(ValueError, match="but class 2 has one only: give two or more"):
+        audit(data, clean=clean.take([0, 3, 1, 4, 2]), methods=["bhn"], model="linear", config=CONFIG)
     with pytest.raises(ValueError, match="half of the 3 training examples"):
-        audit(data.take([0, 1, 2]), clean=clean, methods=["bhn"], model="linear", config=CONFIG)
+        audit(data.take([0, 1, 2]), clean=clean, methods=[Bhn(learn_from="halves")], model="linear", config=CONFIG)
     with pytest.raises(ValueError, match="bhn needs examples whose labels are known to be right"):
         audit(data, methods=["bhn"], model="linear", config=CONFIG)
     with pytest.raises(ValueError, match=r"keep_above must lie in \(0, 1\)"):
@@ -131,7 +134,7 @@ def test_from_the_command_line(tmp_path, monkeypatch):
     assert settings["bhn"]["fdr_level"] == 0.4
     assert settings["nlnl"]["keep_above"] == 0.4
     runs = {path.name for path in (tmp_path / "out/checkpoints").iterdir()}
-    assert runs >= {"main", "bhn-a", "bhn-b", "nlnl-negative", "nlnl-selective-negative", "nlnl-selective-positive"}
+    assert runs >= {"main", "bhn-clean", "nlnl-negative", "nlnl-selective-negative", "nlnl-selective-positive"}
     other = line.replace("--keep-above 0.4", "--keep-above 0.6 --resume")
     assert "keep_above is 0.4 there and 0.6 here" in refused(other)
     plain = "detect --data npz:ok.npz --model linear --epochs 2 --out new"
