@@ -17,15 +17,10 @@ from memory import Peak
 from jaxnoisy.losses import cross_entropy
 from jaxnoisy.models import build
 from jaxnoisy.training import functional
+from jaxnoisy.training.parts import chooser
 from jaxnoisy.weights import lookahead, weighted_step
 
 MODELS: dict[str, dict[str, Any]] = {"mlp": {"hidden": (256,)}, "resnet20": {}}
-
-LAST_BLOCK = {
-    "mlp": lambda path, leaf: "head" in path,
-    "resnet20": lambda path, leaf: "head" in path or "['blocks'][8]" in path,
-}
-"""The parameters through whose step the weights act, where they do not act through all."""
 
 EVERY = 4
 
@@ -94,8 +89,9 @@ class Steps:
             "plain, again": lambda: stepped,
             "forward": lambda: make(way="forward"),
             "reverse": lambda: make(way="reverse"),
-            "forward, last block": lambda: make(way="forward", only=LAST_BLOCK[model]),
-            "forward, head": lambda: make(way="forward", only=lambda path, leaf: "head" in path),
+            "forward, body": lambda: make(way="forward", only=chooser("body", params)),
+            "forward, last block": lambda: make(way="forward", only=chooser("last-block", params)),
+            "forward, head": lambda: make(way="forward", only=chooser("head", params)),
         }
         self.carry = jax.device_put((params, tx.init(params), rest, jnp.full((batch,), 0.5)))
         self.compiled, self.compile_seconds, self.temporary_bytes = {}, {}, {}

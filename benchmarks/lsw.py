@@ -1,9 +1,10 @@
 """Learned sample weights (LSW) beside other methods: detection, the classifier trained on what is kept, and settings.
 
-Parts: "choose", in which LSW's rate, its only free setting, is chosen on ten classes of CIFAR-100; "compare", every
-method on digits and CIFAR-10 at 40 % wrong labels of three kinds, with the paper's six settings (Table 6) and LSW done
-otherwise; "rates", how much the rate matters there, looked at with the choice made; "clean", CIFAR-10 with 10 to 100
-clean examples per class (Table 7). CIFAR comes as features that no label has touched (patch_features.py), and the model
+Parts: "choose", in which LSW's rate, and whether it looks ahead through all parameters or all but the head's, are
+chosen on ten classes of CIFAR-100; "compare", every method on digits and CIFAR-10 at 40 % wrong labels of three kinds,
+with the paper's six settings (Table 6), and LSW and MW-Net done otherwise; "rates", how much the rate matters there,
+looked at with the choice made; "clean", CIFAR-10 with 10 to 100 clean examples per class (Table 7); "routes", what
+cheaper look-aheads save and lose. CIFAR comes as features that no label has touched (patch_features.py), and the model
 is the library's perceptron. The paper trains ResNet-34 on 45,000 images with 5,000 clean ones.
 """
 
@@ -14,14 +15,13 @@ from typing import Any
 
 import common
 import patch_features
-from lsw_routes import Bench, compared, learned_with, with_clean
+from lsw_routes import DEEP, Bench, compared, learned_with, routes, with_clean
 from lsw_tasks import CHOOSING, CIFAR10, DIGITS, NOISES, Plan, make_task
 
-PARTS = ("choose", "compare", "rates", "clean")
+PARTS = ("choose", "compare", "rates", "clean", "routes")
 RATES = (0.1, 0.2, 0.4, 0.8, 1.6)
 CHOSEN = {"rate": 0.8}
-"""LSW as it is compared, through all parameters but the head's. As long as part "choose" has not been run, it is the
-better of 0.2 and 0.8 on one draw of digits with symmetric noise."""
+"""LSW as it is compared, through all parameters but the head's: what part "choose" found best by the mean of F1."""
 
 SIZES = (10, 20, 50, 100)
 EPOCHS, QUICK = 20, 4
@@ -31,7 +31,7 @@ REPORTED = {"digits": DIGITS, "cifar10": CIFAR10}
 def main() -> None:
     options = common.parser("lsw", __doc__)
     options.add_argument("--parts", type=common.words, default=PARTS, help=f"some of {','.join(PARTS)}")
-    options.add_argument("--data", type=common.words, default=tuple(REPORTED), help="of part compare and rates")
+    options.add_argument("--data", type=common.words, default=tuple(REPORTED), help="of compare, rates and routes")
     options.add_argument("--seeds", type=common.integers, default=(0, 1, 2))
     options.add_argument("--work", type=Path, default=patch_features.WORK, help="where the features are kept")
     args = options.parse_args()
@@ -43,7 +43,7 @@ def main() -> None:
     settings = {**described, "epochs": EPOCHS, "rates": RATES, "sizes": SIZES}
     results = common.Results(args, settings)
     for part in args.parts:
-        for seed in args.seeds[:2] if part == "choose" else args.seeds:
+        for seed in args.seeds[: {"choose": 2, "routes": 1}.get(part)]:
             for noise in noises[:1] if part == "clean" else noises:
                 for data in {"choose": ("cifar100",), "clean": ("cifar10",)}.get(part, args.data):
                     _units(results, args, part, plans[data], noise, seed)
@@ -61,12 +61,22 @@ def _units(results: common.Results, args: argparse.Namespace, part: str, plan: P
 def measured(part: str, plan: Plan, noise: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """One unit of work."""
     task = make_task(plan, noise, seed, args.work)
-    bench = Bench(task, seed=seed, epochs=QUICK if args.quick else EPOCHS)
+    hidden = DEEP if part == "routes" else (512,)
+    bench = Bench(task, seed=seed, epochs=QUICK if args.quick else EPOCHS, hidden=hidden)
+    if part == "routes":
+        return {"lsw": CHOSEN, **routes(bench, CHOSEN)}
+    if part == "choose":
+        through = ("body", "all")
+        return {"choices": {name: _by_rate(bench, {**CHOSEN, "part": name}) for name in through}}
     if part == "compare":
         return {"lsw": CHOSEN, **compared(bench, CHOSEN, variants=seed == 0)}
     if part == "clean":
         return {"lsw": CHOSEN, **with_clean(bench, CHOSEN)}
-    return {"rates": {str(rate): learned_with(bench, {**CHOSEN, "rate": rate}) for rate in RATES}}
+    return {"rates": _by_rate(bench, CHOSEN)}
+
+
+def _by_rate(bench: Bench, options: dict[str, Any]) -> dict[str, Any]:
+    return {str(rate): learned_with(bench, {**options, "rate": rate}) for rate in RATES}
 
 
 if __name__ == "__main__":

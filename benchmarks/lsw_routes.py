@@ -11,13 +11,13 @@ from jaxnoisy.detect import TRACE_METHODS, Detection, bhn, nlnl, rules
 from jaxnoisy.losses import cross_entropy
 from jaxnoisy.metrics import detection_metrics
 from jaxnoisy.robust import negative_learning, selective_negative, selective_positive
+from jaxnoisy.training.parts import PARTS
 from jaxnoisy.weights import THRESHOLD
 
 TRACED = ("aum", "small-loss", "mean-loss", "confidence", "el2n", "margin-mixture")
 RETRAINED = ("aum", "small-loss", "bhn", "nlnl", "lsw", "l2rw", "mwnet")
 """The methods whose kept examples, with the clean ones, train a classifier anew."""
 
-BODY: dict[str, Any] = {"part": "body"}
 VARIANTS: dict[str, dict[str, Any]] = {
     "through all parameters": {"part": "all"},
     "through the head alone": {"part": "head"},
@@ -27,16 +27,31 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """LSW otherwise: through other parameters, seldom, as line 8 is printed, and without a unit for its gradient."""
 
+MWNET_VARIANTS: dict[str, dict[str, Any]] = {
+    "as compared": {},
+    "random start": {"start": "random"},
+    "divided by b": {"normalise": "count"},
+    "through all parameters": {"part": "all"},
+    "all three: the paper's": {"start": "random", "normalise": "count", "part": "all"},
+}
+
+DEEP = (256, 256, 256)
+"""Hidden layers of the perceptron whose parts are compared; with one only, its last block would be its whole body."""
+
+ROUTES: tuple[dict[str, Any], ...] = tuple({"part": part, "every": every} for part in PARTS for every in (1, 4))
+"""Cheaper look-aheads."""
+
 FINAL_RATE = 0.02
 
 
 class Bench:
     """A task and the runs on it. Inputs are standardised, train and clean examples lie one after the other."""
 
-    def __init__(self, task: Task, *, seed: int, epochs: int) -> None:
+    def __init__(self, task: Task, *, seed: int, epochs: int, hidden: tuple[int, ...] = (512,)) -> None:
         self.task, self.seed, self.flips = task, seed, task.train.flips
         self.n, self.m = len(task.train), len(task.clean)
-        self.sizes = lsw_training.Sizes(self.n, self.m, task.train.inputs.shape[1], task.train.num_classes, epochs)
+        d, c = task.train.inputs.shape[1], task.train.num_classes
+        self.sizes = lsw_training.Sizes(self.n, self.m, d, c, epochs, hidden)
         self.logits = lsw_training.forward(self.sizes)
         mean, spread = task.train.inputs.mean(axis=0), task.train.inputs.std(axis=0) + 1e-6
         parts = [((part.inputs - mean) / spread).astype(np.float32) for part in task]
@@ -107,7 +122,7 @@ class Bench:
 
     def learned(self, rule: str = "lsw", **options: Any) -> lsw_training.Learned:
         """A run that learns weights from the clean examples."""
-        chosen = tuple(sorted({**(BODY if rule == "lsw" else {}), **options}.items()))
+        chosen = tuple(sorted(options.items()))
         learn = lsw_training.learning(self.sizes, rule, chosen)
         return learn(lsw_training.parameters(self.sizes, self.seed), self.inputs, self.labels, self.seed)
 
@@ -126,13 +141,13 @@ def compared(bench: Bench, lsw: dict[str, Any], *, variants: bool) -> dict[str, 
     wrong = float(bench.flips.mean())
     trace = bench.trained(bench.given).trace.take(slice(bench.n))
     detections = {name: TRACE_METHODS[name]()(trace) for name in TRACED}
-    detections |= {"bhn": bench.bhn_by_halves(), "bhn, clean": bench.bhn_by_clean(), "nlnl": bench.nlnl()}
+    detections |= {"bhn": bench.bhn_by_clean(), "bhn, halves": bench.bhn_by_halves(), "nlnl": bench.nlnl()}
     runs = {"lsw": bench.learned(**lsw), "l2rw": bench.learned("l2rw"), "mwnet": bench.learned("mwnet")}
     weights = runs["lsw"].weights
     detections["lsw"] = by_weights(weights)
     # L2RW forgets from batch to batch, so its weights are averaged over the epochs.
     detections["l2rw"] = by_weights(np.nanmean(runs["l2rw"].used, axis=1), wrong=wrong)
-    detections["mwnet"] = by_weights(np.nan_to_num(runs["mwnet"].weights, nan=0.5), wrong=wrong)
+    detections["mwnet"] = by_function(runs["mwnet"], wrong)
     low = detections["lsw"].flagged
     plain = bench.early_stopped()
     settings = {
@@ -155,7 +170,23 @@ def compared(bench: Bench, lsw: dict[str, Any], *, variants: bool) -> dict[str, 
     }
     if variants:
         found["variants"] = {name: learned_with(bench, {**lsw, **options}) for name, options in VARIANTS.items()}
+        found["mwnet_variants"] = {}
+        for name, options in MWNET_VARIANTS.items():
+            done = bench.learned("mwnet", **options)
+            judged = bench.judged(by_function(done, wrong))
+            found["mwnet_variants"][name] = {**judged, "joint": bench.accuracy(done.params)}
     return found
+
+
+def by_function(done: lsw_training.Learned, wrong: float) -> Detection:
+    """The weights of MW-Net, which stand at 0.5 where an example was never drawn."""
+    return by_weights(np.nan_to_num(done.weights, nan=0.5), wrong=wrong)
+
+
+def routes(bench: Bench, lsw: dict[str, Any]) -> dict[str, Any]:
+    """LSW by cheaper look-aheads: through parts of the parameters, and every few steps."""
+    found = [{**route, **learned_with(bench, {**lsw, **route})} for route in ROUTES]
+    return {"routes": found, "costs": lsw_training.step_costs(bench.sizes, PARTS)}
 
 
 def learned_with(bench: Bench, options: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +207,7 @@ def with_clean(bench: Bench, lsw: dict[str, Any]) -> dict[str, Any]:
     done = bench.learned(**lsw)
     found = by_weights(done.weights)
     return {
-        "detections": {"lsw": bench.judged(found), "bhn": bench.judged(bench.bhn_by_halves())},
+        "detections": {"lsw": bench.judged(found), "bhn": bench.judged(bench.bhn_by_clean())},
         "accuracy": bench.kept(found.flagged),
         "joint": bench.accuracy(done.params),
         "clean_alone": bench.kept(np.ones(len(found.flagged), bool)),

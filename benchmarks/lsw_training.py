@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import common
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,34 +13,30 @@ from jaxnoisy import weights
 from jaxnoisy.data import Dataset, make
 from jaxnoisy.dynamics import Trace, recorder
 from jaxnoisy.losses import cross_entropy
+from jaxnoisy.models import build
 from jaxnoisy.training import TrainConfig, functional
 from jaxnoisy.training import state as train_state
 from jaxnoisy.training.normalize import Moments
 from jaxnoisy.training.optimizer import optimizer
+from jaxnoisy.training.parts import chooser
 from jaxnoisy.training.recipes import recipe
 from jaxnoisy.training.step import scanned_epoch, train_step
-from jaxnoisy.training.trained import start
 from jaxnoisy.types import PyTree
 
 MODEL = "mlp"
 START = 2
 """Epochs before LSW begins to learn weights, as in the paper."""
 
-PARTS: dict[str, Callable[[str, Any], bool] | None] = {
-    "all": None,
-    "body": lambda path, leaf: "head" not in path,
-    "head": lambda path, leaf: "head" in path,
-}
-
 
 class Sizes(NamedTuple):
-    """Of a task: n training and m clean examples of d features in c classes; and epochs."""
+    """Of a task: n training and m clean examples of d features in c classes; epochs, and widths of hidden layers."""
 
     n: int
     m: int
     d: int
     c: int
     epochs: int
+    hidden: tuple[int, ...] = (512,)
 
     def config(self, rate: float | None = None) -> TrainConfig:
         """The library's recipe, by default with its learning rate."""
@@ -51,7 +48,8 @@ class Sizes(NamedTuple):
 
     def network(self, seed: int) -> tuple[Any, PyTree, PyTree]:
         """The library's perceptron."""
-        return functional(start(MODEL, self._like(self.c), seed=seed))
+        key = jax.random.key(seed)
+        return functional(build(MODEL, input_shape=(self.d,), num_classes=self.c, key=key, hidden=self.hidden))
 
 
 class Run(NamedTuple):
@@ -113,21 +111,16 @@ def trainer(sizes: Sizes, loss: Any = None, rate: float | None = None) -> Callab
 def learning(sizes: Sizes, rule: str, chosen: tuple[tuple[str, Any], ...]) -> Callable[..., Learned]:
     """Make ``learn(params, inputs, labels, seed) -> Learned`` by one of the library's rules, with these options of it.
 
-    ``part`` names the parameters through whose step weights act, ``every`` the steps between look-aheads.
+    ``part`` names the parameters through whose step weights act, ``every`` the steps between look-aheads, which then
+    move weights as many times as far, as in the library's own training.
     """
     options = dict(chosen)
-    every, only = options.pop("every", 1), PARTS[options.pop("part", "all")]
+    every = options.pop("every", 1)
+    if rule == "lsw":
+        options["rate"] = every * options.get("rate", weights.RATE)
     config, (n, m, *_) = sizes.config(), sizes
     steps = n // config.batch_size
-    tx = optimizer(config, steps_per_epoch=steps)
-    logits = forward(sizes)
-
-    def losses(params: PyTree, examples: Any) -> Any:
-        inputs, labels = examples
-        return cross_entropy(logits(params, inputs), labels)
-
-    rules = {"lsw": weights.lsw, "l2rw": weights.l2rw, "mwnet": functools.partial(weights.mwnet, jax.random.key(0))}
-    made = rules[rule](losses, lambda params, clean: losses(params, clean).sum(), tx, only=only, **options)
+    made, tx = _rule(sizes, rule, steps, **options)
     learn, hold = jax.jit(made.learn), jax.jit(made.hold)
     begins = START * steps if rule == "lsw" else 0
 
@@ -151,3 +144,54 @@ def learning(sizes: Sizes, rule: str, chosen: tuple[tuple[str, Any], ...]) -> Ca
         return Learned(params, np.asarray(made.weights(state)), used)
 
     return run
+
+
+def _rule(sizes: Sizes, rule: str, steps: int, *, part: str = "body", **options: Any) -> tuple[weights.Learner, Any]:
+    """One of the library's rules, and the optimizer of the model."""
+    tx, logits = optimizer(sizes.config(), steps_per_epoch=steps), forward(sizes)
+
+    def losses(params: PyTree, examples: Any) -> Any:
+        inputs, labels = examples
+        return cross_entropy(logits(params, inputs), labels)
+
+    rules = {"lsw": weights.lsw, "l2rw": weights.l2rw, "mwnet": functools.partial(weights.mwnet, jax.random.key(0))}
+    only = chooser(part, parameters(sizes, 0))
+    return rules[rule](losses, lambda params, clean: losses(params, clean).sum(), tx, only=only, **options), tx
+
+
+def step_costs(sizes: Sizes, parts: tuple[str, ...], *, rounds: int = 40, calls: int = 5) -> dict[str, dict[str, Any]]:
+    """What a step of LSW that looks ahead takes beside one that does not, by part.
+
+    Operations are XLA's account of them, seconds are taken in turns.
+    """
+    batch, learners = sizes.config().batch_size, {part: _rule(sizes, "lsw", 10, part=part) for part in parts}
+    rng, params = np.random.default_rng(0), parameters(sizes, 0)
+    made, tx = learners[parts[0]]
+    rows = jnp.arange(batch, dtype=jnp.int32)
+
+    def examples(k: int) -> Any:
+        return jnp.asarray(rng.normal(size=(k, sizes.d)), jnp.float32), jnp.asarray(rng.integers(0, sizes.c, k))
+
+    held = (made.init(sizes.n), params, tx.init(params), rows, examples(batch))
+    looked = (*held, examples(min(weights.CLEAN_BATCH, sizes.m)))
+    plain = jax.jit(made.hold).lower(*held).compile()
+    steps = {part: jax.jit(one.learn).lower(*looked).compile() for part, (one, _) in learners.items()}
+
+    def loop(step: Any, given: Any) -> Callable[[], None]:
+        def run() -> None:
+            for _ in range(calls):
+                done = step(*given)
+            jax.block_until_ready(done)
+
+        return run
+
+    loops = {"plain": loop(plain, held), **{part: loop(step, looked) for part, step in steps.items()}}
+    seconds = {name: np.array(values) for name, values in common.interleaved(loops, rounds=rounds).items()}
+    operations = plain.cost_analysis()["flops"]
+    return {
+        part: {
+            "operations": step.cost_analysis()["flops"] / operations,
+            "seconds": common.spread(seconds[part] / seconds["plain"]),
+        }
+        for part, step in steps.items()
+    }
