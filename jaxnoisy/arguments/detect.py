@@ -72,7 +72,7 @@ def add(commands: Commands) -> None:
         "--weight-rate",
         type=values.positive,
         metavar="R",
-        help="lsw: how far the logit of a weight moves in one typical look-ahead (default 0.8)",
+        help="lsw: how far the logit of a weight moves when its example is seen (default 0.4)",
     )
     detect.add_argument(
         "--weight-start", type=values.whole(0), metavar="E", help="lsw: epochs before weights are learned (default 2)"
