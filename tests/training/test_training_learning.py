@@ -17,23 +17,26 @@ CLEAN = features(24, seed=1)
 
 
 def mixed():
-    """Features by which classes can be told, and a few wrong labels."""
+    """Features by which classes can be told, a few wrong labels, and clean examples that divide by eight devices."""
     rng = np.random.default_rng(3)
     labels = np.arange(45) % 3
     x = 3 * np.eye(3)[labels] + 0.3 * rng.normal(size=(45, 3))
     wrong = np.arange(45) < 9
     given = np.where(wrong, (labels + 1) % 3, labels)
-    clean = make(
-        (3 * np.eye(3)[np.arange(12) % 3] + 0.3 * rng.normal(size=(12, 3))).astype(np.float32), np.arange(12) % 3
-    )
+    known = np.arange(16) % 3
+    clean = make((3 * np.eye(3)[known] + 0.3 * rng.normal(size=(16, 3))).astype(np.float32), known)
     return make(x.astype(np.float32), given), wrong, clean
+
+
+def usual(**options):
+    return Learning(clean=mixed()[2], rate=0.5, start=1, **options)
 
 
 @functools.cache
 def learned(**options):
     """A run on the device, made once."""
-    data, _, clean = mixed()
-    return fit(MLP(3, 3), data, CONFIG, learning=Learning(clean=clean, rate=0.5, start=1, **options))
+    data = mixed()[0]
+    return fit(MLP(3, 3), data, CONFIG, learning=usual(**options))
 
 
 def test_wrong_labels_lose_weight():
@@ -63,11 +66,8 @@ def test_streamed_from_the_host_it_is_the_same_run():
     assert runs[0].learned.skips["looked"] == 5  # of nine steps, every other
 
 
-@pytest.mark.parametrize("rule", ["lsw"])
-def test_eight_devices_give_the_run_of_one(rule):
-    data, _, clean = mixed()
-    options = Learning(clean=clean, rule=rule, rate=0.5, start=1, clean_batch=8)
-    runs = [fit(MLP(3, 3), data, CONFIG, learning=options, mesh=mesh) for mesh in (None, data_mesh(8))]
+def test_eight_devices_give_the_run_of_one():
+    runs = [learned(), fit(MLP(3, 3), mixed()[0], CONFIG, learning=usual(), mesh=data_mesh(8))]
     assert_same_run(*runs, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(runs[0].learned.weights, runs[1].learned.weights, rtol=1e-4)
     np.testing.assert_allclose(runs[0].learned.used, runs[1].learned.used, rtol=1e-3)
@@ -84,8 +84,7 @@ def test_before_its_start_it_is_a_run_without():
 
 
 def test_killed_and_resumed_it_is_the_same_run(tmp_path):
-    data, _, clean = mixed()
-    options = Learning(clean=clean, rate=0.5, start=1)
+    data, options = mixed()[0], usual()
 
     def stop(report):
         if report.epoch == 2:
@@ -118,7 +117,7 @@ def test_convolutions_with_batch_norm(options):
 
 def test_a_clean_loss_that_is_no_number_again_and_again_ends_the_run():
     data, _, clean = mixed()
-    broken = make(np.where(np.arange(12)[:, None] < 6, 1e38, clean.inputs).astype(np.float32), clean.labels)
+    broken = make(np.where(np.arange(16)[:, None] < 6, 1e38, clean.inputs).astype(np.float32), clean.labels)
     options = Learning(clean=broken, start=0, most_skips=2)
     with pytest.raises(FloatingPointError, match=r"loss after a step was not finite 3 times in a row \(3 of 3 look"):
         fit(MLP(3, 3), data, CONFIG, learning=options)

@@ -37,6 +37,17 @@ def made(name):
     return learner._replace(learn=jax.jit(learner.learn), hold=jax.jit(learner.hold))
 
 
+@functools.cache
+def ahead(normalise):
+    p = task()
+    return jax.jit(weighting.lookahead(p.losses, p.clean_loss, TX, has_aux=True, normalise=normalise))
+
+
+@functools.cache
+def plain_step(normalise):
+    return jax.jit(weighting.weighted_step(task().losses, TX, has_aux=True, normalise=normalise))
+
+
 def start(name):
     return made(name).init(N), task().params, TX.init(task().params)
 
@@ -52,11 +63,9 @@ def test_it_learns_from_what_the_look_ahead_says(name):
     others = np.setdiff1d(np.arange(N), ROWS)
     np.testing.assert_array_equal(after[others], before[others])
     if name != "mwnet":
-        look = weighting.lookahead(
-            p.losses, p.clean_loss, TX, has_aux=True, normalise="count" if name == "l2rw" else "sum"
-        )
         given = jnp.zeros(6) if name == "l2rw" else jnp.full(6, 0.5)
-        gradient = np.asarray(jax.jit(look)(p.params, TX.init(p.params), given, p.batch, p.clean).gradient)
+        look = ahead("count" if name == "l2rw" else "sum")
+        gradient = np.asarray(look(p.params, TX.init(p.params), given, p.batch, p.clean).gradient)
         order = np.argsort(gradient)
         moved = (after - before)[ROWS]
         assert (np.diff(moved[order]) <= 1e-6).all()
@@ -71,8 +80,7 @@ def test_a_step_by_weights_as_they_stand(name):
     state, params, opt_state = start(name)
     done = learner.hold(state, params, opt_state, ROWS, p.batch)
     average = "count" if name == "mwnet" else "sum"
-    step = weighting.weighted_step(p.losses, TX, has_aux=True, normalise=average)
-    plain = step(params, opt_state, done.weights, p.batch)
+    plain = plain_step(average)(params, opt_state, done.weights, p.batch)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), done.params, plain.params)
     assert np.isnan(done.clean_loss)
     assert int(done.state.skips.looked) == 0
@@ -160,25 +168,31 @@ def test_the_second_call_does_not_compile_again(name):
     assert jax.tree.structure(done.state) == jax.tree.structure(learner.init(N))
 
 
-def moved(clean_factor=1.0, steps=1, **options):
-    """Raw values after some steps with the clean loss scaled."""
+@functools.cache
+def scaled(unit):
+    """LSW with a clean batch that says by how much its loss is multiplied."""
     p = task()
-    learner = weighting.lsw(p.losses, lambda q, c: clean_factor * p.clean_loss(q, c), TX, has_aux=True, **options)
-    learn = jax.jit(learner.learn)
-    state, params, opt_state = learner.init(N), p.params, TX.init(p.params)
+    learner = weighting.lsw(p.losses, lambda q, c: c[1] * p.clean_loss(q, c[0]), TX, has_aux=True, rate=0.3, unit=unit)
+    return learner.init, jax.jit(learner.learn)
+
+
+def moved(unit, clean_factor=1.0, steps=1):
+    """By how much raw values moved in some steps."""
+    p, (init, learn) = task(), scaled(unit)
+    state, params, opt_state = init(N), p.params, TX.init(p.params)
     for _ in range(steps):
-        done = learn(state, params, opt_state, ROWS, p.batch, p.clean)
+        done = learn(state, params, opt_state, ROWS, p.batch, (p.clean, clean_factor))
         state, params, opt_state = done.state, done.params, done.opt_state
-    return np.asarray(state.raw)[ROWS], learner
+    return np.asarray(state.raw)[ROWS] - 0.5
 
 
 def test_the_running_unit_makes_the_rate_mean_the_same():
-    raws = [moved(factor, steps=2, rate=0.3)[0] for factor in (1.0, 1e3)]
-    np.testing.assert_allclose(raws[0], raws[1], rtol=1e-4)
-    first = moved(rate=0.3)[0] - 0.5
+    moves = [moved("running", factor, steps=2) for factor in (1.0, 1e3)]
+    np.testing.assert_allclose(moves[0], moves[1], rtol=1e-4, atol=1e-6)
+    first = moved("running")
     assert np.sqrt(np.mean(first**2)) == pytest.approx(0.3, rel=1e-5)
     assert np.abs(first.sum()) <= 1e-5  # weights are relative in a batch of equal ones
-    plain = [moved(factor, rate=0.3, unit="none")[0] - 0.5 for factor in (1.0, 10.0)]
+    plain = [moved("none", factor) for factor in (1.0, 10.0)]
     np.testing.assert_allclose(10 * plain[0], plain[1], rtol=1e-3, atol=1e-6)
 
 
@@ -262,12 +276,10 @@ def test_mwnet_begins_level_and_its_weights_are_relative_by_default():
     state, opt_state = learner.init(N), TX.init(p.params)
     np.testing.assert_array_equal(value(state.network, jnp.linspace(0, 9, 6)), 0.5)
     done = jax.jit(learner.learn)(state, p.params, opt_state, ROWS, p.batch, p.clean)
-    look = jax.jit(weighting.lookahead(p.losses, p.clean_loss, TX, has_aux=True))
-    gradient = look(p.params, opt_state, jnp.full(6, 0.5), p.batch, p.clean).gradient
+    gradient = ahead("sum")(p.params, opt_state, jnp.full(6, 0.5), p.batch, p.clean).gradient
     # As a function of the loss alone: along its own change, the clean loss falls.
     assert float(gradient @ (done.weights - 0.5)) < 0
-    step = weighting.weighted_step(p.losses, TX, has_aux=True)
-    plain = step(p.params, opt_state, done.weights, p.batch)
+    plain = plain_step("sum")(p.params, opt_state, done.weights, p.batch)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), done.params, plain.params)
 
 

@@ -66,8 +66,9 @@ def test_any_transformation_agrees_with_finite_differences(optimizer):
         def clean_loss(weights):
             return p.clean_loss(step(params, opt_state, weights, p.batch).params, p.clean)
 
-        forward, reverse = (look(p, tx, params, opt_state, way=way).gradient for way in ("forward", "reverse"))
-        assert_near(forward, reverse, 1e-10)
+        forward = look(p, tx, params, opt_state).gradient
+        if optimizer in ("clipped", "lars"):  # test_forward_is_reverse has the others
+            assert_near(forward, look(p, tx, params, opt_state, way="reverse").gradient, 1e-10)
         shift = 1e-5 * jnp.eye(len(p.weights))
         slopes = [(clean_loss(p.weights + e) - clean_loss(p.weights - e)) / 2e-5 for e in shift]
         assert_near(forward, slopes, 1e-5)
