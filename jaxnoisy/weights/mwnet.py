@@ -56,10 +56,11 @@ def mwnet(
     step on the weighted loss is looked at, φ moves by Adam against the derivative of the clean loss after it, and the
     step is then taken anew with the weights that the new φ gives.
 
-    Two defaults are not the paper's, which are ``start="random", normalise="count"``. In runs of a few hundred steps
-    those rank wrong labels first or last as the random slope of the first V has it. And a weighted loss divided by b
-    makes all weights learning rates: where longer steps help, V rises, and most where losses are large. Public
-    implementations divide by the sum of the weights, too. ``benchmarks/lsw.py`` measures what either choice does.
+    Two defaults are not the paper's, which are ``start="random", normalise="count"``. A weighted loss divided by b makes
+    all weights learning rates: where longer steps help, V rises, and most where losses are large, so that runs of a few
+    hundred steps can end with wrong labels above right ones; the slope of a random V adds to that or not, by chance.
+    Public implementations divide by the sum of the weights, too. On weak features a look-ahead through the head turns V
+    round as well: leave it out with ``only``. ``benchmarks/lsw.py`` measures what each of these does.
 
     Args:
         key: typed key, of the first φ: both layers uniform within the inverse square root of their inputs.
