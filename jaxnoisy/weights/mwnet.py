@@ -56,7 +56,7 @@ def mwnet(
     step on the weighted loss is looked at, φ moves by Adam against the derivative of the clean loss after it, and the
     step is then taken anew with the weights that the new φ gives.
 
-    Two defaults are not the paper's, which are ``start="random", normalise="count"``. A weighted loss divided by b makes
+    Two defaults are not the paper's: ``start="random", normalise="count"`` are. A weighted loss divided by b makes
     all weights learning rates: where longer steps help, V rises, and most where losses are large, so that runs of a few
     hundred steps can end with wrong labels above right ones; the slope of a random V adds to that or not, by chance.
     Public implementations divide by the sum of the weights, too. On weak features a look-ahead through the head turns V
