@@ -7,7 +7,8 @@ from flax import nnx
 
 from jaxnoisy.data import make
 from jaxnoisy.models import MLP
-from jaxnoisy.training import TrainConfig
+from jaxnoisy.training import TrainConfig, predict
+from jaxnoisy.training.network import functional
 
 D, C = 4, 3
 NAMES = ("a", "b", "c")
@@ -40,6 +41,11 @@ def normed(seed=0):
 def softmax(logits):
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
+
+
+def logits_of(trained, data):
+    network, params, rest = functional(trained.model)
+    return predict(network, params, rest, trained.scale, data.inputs)
 
 
 class DenseHead:

@@ -4,18 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
-from blobs import DATA, TEST, VALIDATION, DenseHead, assert_same, leaves, normed, short, softmax
+from blobs import DATA, TEST, VALIDATION, DenseHead, assert_same, logits_of, short, softmax
 from flax import nnx
 
 from jaxnoisy.data import make
-from jaxnoisy.refine import longer, post_recipe, refine
+from jaxnoisy.refine import longer, refine
 from jaxnoisy.refine import loop as rounds_of
 from jaxnoisy.refine.subject import Weights, apart
 from jaxnoisy.repair import relabel
-from jaxnoisy.training import TrainConfig, fit, predict
+from jaxnoisy.training import fit
 from jaxnoisy.training.checkpoint import Checkpoints, restore_part
 from jaxnoisy.training.network import functional
-from jaxnoisy.training.normalize import moments
 from jaxnoisy.training.trained import Trained, load, start, train
 
 POST, ANEW = short(4, seed=5), short(12)
@@ -46,11 +45,6 @@ def repaired(trained, folder):
         **OPTIONS,
     )
     return *done, epochs
-
-
-def logits_of(trained, data):
-    network, params, rest = functional(trained.model)
-    return predict(network, params, rest, trained.scale, data.inputs)
 
 
 def accuracy_of(trained, data):
@@ -281,49 +275,6 @@ def test_a_model_trained_anew_that_is_worse_is_not_kept(trained):
     np.testing.assert_array_equal(found.used, found.removed_in == 0)
 
 
-@pytest.fixture(scope="module")
-def own():
-    first = fit(normed(), DATA, short(3))
-    return Trained(first.model, first.scale)
-
-
-def test_small_loss_and_a_model_of_ones_own(own):
-    config = short(3, learning_rate=0.02)
-    found, last = refine(
-        DATA,
-        VALIDATION,
-        own,
-        method="small-loss",
-        rounds=1,
-        config=config,
-        anew=config,
-        fresh=lambda: normed(1),
-        relabel_above=0.2,
-        evidence=False,
-    )
-    (info,) = found.rounds
-    probs = softmax(logits_of(own, DATA).astype(np.float64))[np.arange(len(DATA)), DATA.labels]
-    assert set(np.argsort(probs)[: len(info.removed)]) == set(info.removed)
-    assert len(info.removed) > 0
-    plain = fit(normed(1), DATA.with_labels(found.labels), config, keep=found.used, scale=own.scale)
-    assert_same(nnx.state(plain.model), nnx.state(last.model))
-
-
-def test_a_round_goes_on_from_parameters_and_statistics(own):
-    """With next to no learning rate only the running statistics of batch norm move, and not far."""
-    subject, before = apart(own)
-    after = rounds_of.train_on(subject, before, DATA, short(1, learning_rate=1e-12), 1)
-    for a, b in zip(leaves(before.params), leaves(after.params), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
-    moved = [np.abs(a - b).max() for a, b in zip(leaves(before.rest), leaves(after.rest), strict=True)]
-    new = [np.abs(a - b).max() for a, b in zip(leaves(before.rest), leaves(apart_new().rest), strict=True)]
-    assert 0 < max(moved) < 0.5 * max(new)
-
-
-def apart_new():
-    return apart(Trained(normed(), moments(DATA.inputs)))[1]
-
-
 def test_longer_training_is_the_rounds_with_nothing_removed(trained):
     done = longer(DATA, VALIDATION, trained, rounds=2, config=POST, test=TEST)
     subject, weights = apart(trained)
@@ -334,15 +285,3 @@ def test_longer_training_is_the_rounds_with_nothing_removed(trained):
     assert list(done.accuracies) == ["original", "longer 1", "longer 2"]
     own = {"validation": accuracy_of(done.trained, VALIDATION), "test": accuracy_of(done.trained, TEST)}
     assert done.accuracies["longer 2"] == own
-
-
-@pytest.mark.parametrize(
-    ("epochs", "drops"), [(20, (5, 15)), (40, (10, 30)), (10, (2, 8)), (3, (1, 2)), (2, (1,)), (1, ())]
-)
-def test_the_learning_rate_goes_back_up_and_drops_as_in_the_paper(epochs, drops):
-    base = TrainConfig(epochs=120, learning_rate=0.1, batch_size=64, schedule="step", step_epochs=(40, 80))
-    config = post_recipe("linear", DATA, base=base, epochs=epochs)
-    assert (config.epochs, config.learning_rate, config.step_epochs) == (epochs, 0.1, drops)
-    assert config.schedule == ("step" if drops else "constant")
-    assert (config.step_factor, config.batch_size, config.record) == (0.1, 64, "none")
-    assert post_recipe("linear", DATA, base=base, learning_rate=0.3).learning_rate == 0.3
