@@ -1,14 +1,6 @@
-"""Programs here run once, on a few numbers: most of the time is spent on optimising them for runs that never come."""
+"""What the tests of scale share."""
 
-import jax
 import pytest
-
-
-@pytest.fixture(autouse=True, scope="module")
-def compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="package")

@@ -1,5 +1,7 @@
 """The look-ahead gradient: one forward-mode pass against differentiating through the step, and finite differences."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,7 +121,10 @@ def test_a_part_of_the_parameters(optimizer):
         ways = [look(p, tx, params, opt_state, way=way, only=head) for way in ("forward", "reverse")]
         assert_near(ways[0].gradient, ways[1].gradient, 1e-10)
         whole = look(p, tx, params, opt_state)
-        jax.tree.map(np.testing.assert_array_equal, ways[0].stepped, whole.stepped)
+        # To rounding: where less is differentiated, the programs of the same step are put together otherwise.
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12), ways[0].stepped, whole.stepped
+        )
         if optimizer == "momentum":
             at = whole.stepped.params
             clean = jax.grad(lambda h: p.clean_loss({**at, "head": h}, p.clean))(at["head"])
