@@ -1,5 +1,6 @@
 """Steps with a look-ahead by the library, timed in turns, and their peak memory."""
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +25,9 @@ MODELS: dict[str, dict[str, Any]] = {"mlp": {"hidden": (256,)}, "resnet20": {}}
 
 EVERY = 4
 
+COMPILED = Path(tempfile.gettempdir()) / "jaxnoisy-benchmarks" / "compiled"
+"""Where the processes that measure memory find the programs compiled."""
+
 Step = Callable[[Any], Any]
 """(carry) -> carry, where a carry is (params, opt_state, rest, weights)."""
 
@@ -39,9 +43,7 @@ class Steps:
     """
 
     def __init__(self, model: str, *, batch: int, seed: int, only: tuple[str, ...] | None = None) -> None:
-        # The processes that measure memory find the programs compiled.
-        compiled = Path(tempfile.gettempdir()) / "jaxnoisy-benchmarks" / "compiled"
-        jax.config.update("jax_compilation_cache_dir", str(compiled))
+        jax.config.update("jax_compilation_cache_dir", str(COMPILED))
         images = model != "mlp"
         inputs, labels = (
             jax_loops.random_images(2 * batch, seed) if images else jax_loops.random_features(2 * batch, 512, seed)
@@ -122,6 +124,7 @@ class Steps:
 
 def step_cost(model: str, *, batch: int, steps: int, rounds: int, seed: int) -> dict[str, Any]:
     """Seconds a step of every kind, and what it takes beside the plain one, per round."""
+    shutil.rmtree(COMPILED, ignore_errors=True)  # compile times are of programs not seen before
     made = Steps(model, batch=batch, seed=seed)
     names = [*made.compiled, f"forward, every {EVERY}"]
     seconds = common.interleaved({name: made.loop(name, steps=steps) for name in names}, rounds=rounds)

@@ -17,8 +17,8 @@ _NUMBERED = re.compile(r"\['(\w+)'\]\[(\d+)\]")
 def chooser(part: str, params: PyTree) -> Callable[[str, Any], bool] | None:
     """What tells whether a parameter is of the part, for :func:`jaxnoisy.tree.split`; None for all of them.
 
-    The body is all but the head, and all where there is nothing else. The last block is the last entry of each list of
-    layers or blocks that the model holds, as those of :func:`jaxnoisy.models.build` do.
+    The body is all but the head. The last block is the last entry of each list of layers or blocks that the model
+    holds, as those of :func:`jaxnoisy.models.build` do. Of a model that is a head alone, both are all of it.
 
     Example:
         >>> params = {"blocks": [{"w": 1}, {"w": 2}], "head": {"w": 3}}
@@ -28,10 +28,12 @@ def chooser(part: str, params: PyTree) -> Callable[[str, Any], bool] | None:
         body [True, True, False]
         last-block [False, True, False]
         head [False, False, True]
+        >>> chooser("last-block", {"head": {"w": 3}}) is None
+        True
     """
     check.one_of(part, PARTS, name="part")
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]]
-    if part == "all" or (part == "body" and all(map(_in_head, paths))):
+    if part == "all" or all(map(_in_head, paths)):
         return None
     last: dict[str, int] = {}
     for path in paths:

@@ -59,8 +59,8 @@ def mwnet(
     Two defaults are not the paper's: ``start="random", normalise="count"`` are. A weighted loss divided by b makes
     all weights learning rates: where longer steps help, V rises, and most where losses are large, so that runs of a few
     hundred steps can end with wrong labels above right ones; the slope of a random V adds to that or not, by chance.
-    Public implementations divide by the sum of the weights, too. On weak features a look-ahead through the head turns V
-    round as well: leave it out with ``only``. ``benchmarks/lsw.py`` measures what each of these does.
+    On weak features a look-ahead through the head turns V round as well: leave it out with ``only``.
+    ``benchmarks/lsw.py`` measures what each of these does.
 
     Args:
         key: typed key, of the first φ: both layers uniform within the inverse square root of their inputs.

@@ -5,51 +5,14 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+from learners import MAKERS, ROWS, TX, N, ahead, made, plain_step, start, task
 from weighted_nets import problem
 
 from jaxnoisy import weights as weighting
 from jaxnoisy.mesh import data_mesh, over_examples, replicated
 
-N = 16
-TX = optax.sgd(0.1, momentum=0.9)
-ROWS = jnp.array([3, 0, 7, 12, 9, 15])
-
-MAKERS = {
-    "lsw": weighting.lsw,
-    "lsw-printed": functools.partial(weighting.lsw, reading="printed"),
-    "l2rw": weighting.l2rw,
-    "mwnet": functools.partial(weighting.mwnet, jax.random.key(0), start="random", normalise="count"),
-}
 members = pytest.mark.parametrize("name", MAKERS)
-
-
-@functools.cache
-def task():
-    return problem("mlp")
-
-
-@functools.cache
-def made(name):
-    p = task()
-    learner = MAKERS[name](p.losses, p.clean_loss, TX, has_aux=True)
-    return learner._replace(learn=jax.jit(learner.learn), hold=jax.jit(learner.hold))
-
-
-@functools.cache
-def ahead(normalise):
-    p = task()
-    return jax.jit(weighting.lookahead(p.losses, p.clean_loss, TX, has_aux=True, normalise=normalise))
-
-
-@functools.cache
-def plain_step(normalise):
-    return jax.jit(weighting.weighted_step(task().losses, TX, has_aux=True, normalise=normalise))
-
-
-def start(name):
-    return made(name).init(N), task().params, TX.init(task().params)
 
 
 @members
@@ -245,44 +208,6 @@ def test_l2rw_against_its_algebra():
     np.testing.assert_allclose(learner.weights(done.state)[ROWS], 6 * done.weights, rtol=1e-5)
 
 
-def test_mwnet_against_differentiating_through_everything():
-    """By Adam's first step, which is the sign of the gradient."""
-    from jaxnoisy.weights.mwnet import value
-
-    p, learner = task(), made("mwnet")
-    state, params, opt_state = start("mwnet")
-    each = p.losses(params, p.batch)[0]
-
-    def clean_loss(network):
-        gradient = jax.grad(lambda q: (value(network, each) * p.losses(q, p.batch)[0]).mean())(params)
-        updates, _ = TX.update(gradient, opt_state, params)
-        return p.clean_loss(optax.apply_updates(params, updates), p.clean)
-
-    slope = jax.jit(jax.grad(clean_loss))(state.network)
-    done = learner.learn(state, params, opt_state, ROWS, p.batch, p.clean)
-    for g, new, old in zip(*(jax.tree.leaves(t) for t in (slope, done.state.network, state.network))):
-        g = np.asarray(g + 1e-4 * old)
-        sure = np.abs(g) > 0.05 * np.abs(g).max()
-        np.testing.assert_allclose(np.asarray(new - old)[sure], -1e-3 * np.sign(g[sure]), rtol=0.05)
-    np.testing.assert_allclose(done.weights, value(done.state.network, each), rtol=1e-4)
-
-
-def test_mwnet_begins_level_and_its_weights_are_relative_by_default():
-    """Every weight is 0.5 at first, by whatever key, and the first step raises those of examples that help."""
-    from jaxnoisy.weights.mwnet import value
-
-    p = task()
-    learner = weighting.mwnet(jax.random.key(1), p.losses, p.clean_loss, TX, has_aux=True)
-    state, opt_state = learner.init(N), TX.init(p.params)
-    np.testing.assert_array_equal(value(state.network, jnp.linspace(0, 9, 6)), 0.5)
-    done = jax.jit(learner.learn)(state, p.params, opt_state, ROWS, p.batch, p.clean)
-    gradient = ahead("sum")(p.params, opt_state, jnp.full(6, 0.5), p.batch, p.clean).gradient
-    # As a function of the loss alone: along its own change, the clean loss falls.
-    assert float(gradient @ (done.weights - 0.5)) < 0
-    plain = plain_step("sum")(p.params, opt_state, done.weights, p.batch)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), done.params, plain.params)
-
-
 def test_clean_rows_are_drawn_without_repetition():
     draws = [np.asarray(weighting.draw_clean(jax.random.key(k), 40, size=30)) for k in range(2)]
     assert all(len(np.unique(rows)) == 30 and rows.max() < 40 for rows in draws)
@@ -308,16 +233,7 @@ def test_bad_choices_of_lsw(options, message):
         weighting.lsw(task().losses, task().clean_loss, TX, **options)
 
 
-def test_bad_choices_of_others():
-    p = task()
-    with pytest.raises(TypeError, match="key must be a single typed key"):
-        weighting.mwnet(0, p.losses, p.clean_loss, TX)
-    with pytest.raises(ValueError, match="learning_rate must be positive, but is -1"):
-        weighting.mwnet(jax.random.key(0), p.losses, p.clean_loss, TX, learning_rate=-1)
-    with pytest.raises(ValueError, match="start must be one of level, random, but is 'flat'"):
-        weighting.mwnet(jax.random.key(0), p.losses, p.clean_loss, TX, start="flat")
-    with pytest.raises(ValueError, match="normalise must be one of sum, count, but is 'max'"):
-        weighting.mwnet(jax.random.key(0), p.losses, p.clean_loss, TX, normalise="max")
+def test_no_examples_are_refused():
     for name in MAKERS:
         with pytest.raises(ValueError, match="n must be a whole number >= 1, but is 0"):
             made(name).init(0)
