@@ -13,6 +13,7 @@ from jaxnoisy.detect.dynacor_network import Encoder, Weights, init, q_noisy, rep
 from jaxnoisy.types import Array, ArrayLike, Key, PyTree
 
 _BLOCK = 1024
+_SMALLEST_BATCH = 32  # of which three or so are corrupted copies at the default rate
 
 
 class FitHistory(NamedTuple):
@@ -59,8 +60,7 @@ def fit(
     """
     values, corrupted = jnp.asarray(values), jnp.asarray(corrupted)
     n, t = values.shape
-    size = min(config.batch_size, n)
-    steps = min(config.steps, n // size)
+    size, steps = batches(n, config)
     tx = optax.chain(optax.add_decayed_weights(config.weight_decay), optax.adam(config.learning_rate))
     of_encoder, of_order = jax.random.split(key)
     encoder = init(of_encoder, epochs=t, widths=config.widths, dimension=config.dimension, pooling=config.pooling)
@@ -68,7 +68,7 @@ def fit(
 
     def loss(weights: Weights, chosen: Array) -> tuple[Array, Losses]:
         found = losses(weights, represent(weights.encoder, values[chosen]), corrupted[chosen])
-        return found.cluster + alpha * found.align, found
+        return config.cluster_weight * found.cluster + alpha * found.align, found
 
     def step(state: tuple, chosen: Array) -> tuple[tuple, Losses]:
         weights, optimizer = state
@@ -98,6 +98,17 @@ def fit(
     (_, _, best, _, kept), later = jax.lax.scan(epoch, start, numbers)
     metric, found, observed = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), before, later)
     return best, FitHistory(metric, found, kept, observed)
+
+
+def batches(n: int, config: DynaCorConfig) -> tuple[int, int]:
+    """Dynamics per step, and steps per epoch, which is at most one pass over n examples.
+
+    Example:
+        >>> [batches(n, DynaCorConfig()) for n in (20, 60, 2000, 50_000)]
+        [(20, 1), (32, 1), (40, 50), (256, 50)]
+    """
+    size = min(config.batch_size, n, max(_SMALLEST_BATCH, n // config.steps))
+    return size, min(config.steps, n // size)
 
 
 def means(encoder: Encoder, values: Array, corrupted: Array) -> tuple[Array, Array]:
