@@ -1,15 +1,16 @@
-"""DynaCor beside other detectors on features of CIFAR-10 and CIFAR-100 that no label has touched.
+"""DynaCor beside other detectors on features that no wrong label has touched: see dynacor_sets.py.
 
 Parts:
 
 - detect: every detector on one setting, a unit for each setting and seed. The paper's classifier on frozen features
-  (one hidden layer of 512, SGD 0.02 on a cosine, momentum 0.9, weight decay 5e-4, batches of 128, 20 epochs) learns a
-  part of the training set, as patch_features.py describes it, under labels with noise; DynaCor's run learns corrupted
-  copies beside them. The same search is read in other ways for the paper's Tables 3 and 4.
+  (one hidden layer of 512, SGD 0.02 on a cosine, momentum 0.9, weight decay 5e-4, batches of 128, 20 epochs) learns
+  them under labels with noise; DynaCor's run learns corrupted copies beside them. The same search is read in other
+  ways for the paper's Tables 3 and 4.
 - signals: DynaCor on other signals of the same run (the paper's appendix B.3).
 - weightings: DynaCor where the copies together weigh as much in the loss as the originals (the paper's equation 2),
   instead of each as much as an original.
 - gentle: DynaCor and the mean margin on one run at the library's own rate for features, which memorises less.
+- searches: DynaCor on the same run under other settings of its search.
 - rates: DynaCor and the supervised bound with more and fewer corrupted copies (the paper's Figure 2).
 
 CIFAR-100's human labels are not among the data here. The supervised bound is no detector: its encoder, DynaCor's,
@@ -19,7 +20,9 @@ describes the paper's).
 
 import dataclasses
 import functools
+import itertools
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +30,12 @@ import common
 import dynacor_search as searches
 import jax
 import numpy as np
-import packs
 import patch_features
+from dynacor_sets import SETTINGS, Set, noisy, read
 
-from jaxnoisy import detect, files, noise
 from jaxnoisy.audit import audit
-from jaxnoisy.data import Dataset, make
-from jaxnoisy.detect import Detection, DynaCorConfig, margin_mixture, rules
+from jaxnoisy.data import Dataset
+from jaxnoisy.detect import Detection, DynaCorConfig, lstm, margin_mixture, rules, shipped_detector
 from jaxnoisy.dynamics import Trace
 from jaxnoisy.metrics import detection_metrics
 from jaxnoisy.training import TrainConfig, fit
@@ -41,83 +43,75 @@ from jaxnoisy.training.corrupted import weights_of_copies, with_corrupted_copies
 from jaxnoisy.training.recipes import recipe
 from jaxnoisy.training.trained import start
 
-SETTINGS = {
-    "cifar10 symmetric 0.6": ("cifar10", "symmetric", 0.6),
-    "cifar10 asymmetric 0.3": ("cifar10", "asymmetric", 0.3),
-    "cifar10 instance 0.4": ("cifar10", "instance", 0.4),
-    "cifar10 aggre": ("cifar10", "aggre", None),
-    "cifar10 worst": ("cifar10", "worst", None),
-    "cifar100 symmetric 0.6": ("cifar100", "symmetric", 0.6),
-    "cifar100 asymmetric 0.3": ("cifar100", "asymmetric", 0.3),
-    "cifar100 instance 0.4": ("cifar100", "instance", 0.4),
-}
-STUDIED = ("cifar10 asymmetric 0.3", "cifar10 instance 0.4", "cifar10 aggre")
-"""The settings of the paper's Table 4, which the studies are made on."""
+Work = Callable[[Dataset, int], dict[str, Any]]
+
+STUDIED = ("cifar10 asymmetric 0.3", "cifar10 instance 0.4", "cifar10 aggre", "labelme asymmetric 0.3")
+"""The settings of the paper's Table 4, and one of features that tell classes apart, which the studies are made on."""
 
 METHODS = ("aum-threshold", "aum", "margin-mixture", "confident-learning", "cores", "simifeat-vote", "simifeat-rank")
 SIGNALS = ("margin", "probability", "loss")
 SEARCH = DynaCorConfig(seeds=1, batch_size=128)
 """One start and half the batch of the default, for a machine of two cores."""
 
+SEARCHES = {
+    "default": SEARCH,
+    "paper's learning rate": dataclasses.replace(SEARCH, learning_rate=1e-5),
+    "learning rate 1e-4": dataclasses.replace(SEARCH, learning_rate=1e-4),
+    "equation 6 as a mean": dataclasses.replace(SEARCH, cluster_weight=1.0, learning_rate=1e-5),
+}
+
+PARTS = ("detect", "signals", "weightings", "gentle", "searches", "rates")
 CONFIG = TrainConfig(epochs=20, batch_size=128, learning_rate=0.02, momentum=0.9, weight_decay=5e-4, schedule="cosine")
 
 
 def main() -> None:
     options = common.parser("dynacor", __doc__)
-    options.add_argument("--parts", type=common.words, default=("detect", "signals", "weightings", "gentle", "rates"))
+    options.add_argument("--parts", type=common.words, default=PARTS, help=f"some of {','.join(PARTS)}")
     options.add_argument("--settings", type=common.words, default=tuple(SETTINGS), help="some of them, by name")
     options.add_argument("--seeds", type=common.integers, default=(0, 1, 2))
     options.add_argument("--examples", type=common.integers, default=(8000, 12000), help="of CIFAR-10, of CIFAR-100")
     options.add_argument("--signals", type=common.words, default=SIGNALS, help="of the part signals")
-    options.add_argument("--rates", default="0.05,0.3,0.5", help="corruption rates beside 0.1, of the part rates")
+    options.add_argument(
+        "--rates",
+        type=common.words,
+        default=("0.05", "0.3", "0.5"),
+        help="corruption rates beside 0.1, of the part rates",
+    )
     options.add_argument("--work", type=Path, default=patch_features.WORK, help="where the features are kept")
     args = options.parse_args()
     if args.quick:
-        args.examples, args.seeds, args.settings, args.rates = (1000, 2000), (0,), args.settings[:1], "0.3"
+        args.examples, args.seeds, args.settings, args.rates = (1000, 2000), (0,), args.settings[:1], ("0.3",)
     examples = dict(zip(patch_features.SETS, args.examples))
+    names = dict.fromkeys(SETTINGS[setting][0] for setting in args.settings)
     settings = {"examples": examples, "model": "mlp", "epochs": CONFIG.epochs, "learning_rate": CONFIG.learning_rate}
     settings["search"] = dataclasses.asdict(SEARCH)
     results = common.Results(args, settings)
-    sets = {name: _with_pixels(name, count, args.work) for name, count in examples.items()}
-    for seed in args.seeds:
-        for setting in args.settings if "detect" in args.parts else ():
-            work = functools.partial(compared, sets, setting, seed)
-            results.measure(work, part="detect", setting=setting, seed=seed)
+    sets = {name: read(name, examples.get(name), args.work) for name in names}
+    for part, setting, seed, fields, work in units(args):
+        known = sets[SETTINGS[setting][0]]
+
+        def measure(known: Set = known, setting: str = setting, seed: int = seed, work: Work = work) -> dict[str, Any]:
+            return work(noisy(known, setting, seed), seed)
+
+        results.measure(measure, part=part, setting=setting, seed=seed, **fields)
+
+
+def units(args: Any) -> Iterator[tuple[str, str, int, dict[str, Any], Work]]:
+    """Part, setting, seed, what else tells a unit, and its work; parts that are studies have the first seed only."""
+    everywhere = {"detect": compared, "gentle": gentle}
+    for seed, setting, part in itertools.product(args.seeds, args.settings, everywhere):
+        if part in args.parts:
+            yield part, setting, seed, {}, everywhere[part]
+    studies: dict[str, list[tuple[dict[str, Any], Work]]] = {
+        "signals": [({"signal": name}, functools.partial(on_signal, signal=name)) for name in args.signals],
+        "weightings": [({"weighting": "balanced"}, balanced)],
+        "searches": [({}, searched)],
+        "rates": [({"rate": rate}, functools.partial(at_rate, rate=rate)) for rate in map(float, args.rates)],
+    }
     studied = [setting for setting in args.settings if setting in STUDIED or args.quick]
-    for setting in studied:
-        for signal in args.signals if "signals" in args.parts else ():
-            work = functools.partial(on_signal, sets, setting, args.seeds[0], signal)
-            results.measure(work, part="signals", setting=setting, seed=args.seeds[0], signal=signal)
-        if "weightings" in args.parts:
-            work = functools.partial(balanced, sets, setting, args.seeds[0])
-            results.measure(work, part="weightings", setting=setting, seed=args.seeds[0], weighting="balanced")
-        if "gentle" in args.parts:
-            work = functools.partial(gentle, sets, setting, args.seeds[0])
-            results.measure(work, part="gentle", setting=setting, seed=args.seeds[0])
-        for rate in map(float, args.rates.split(",")) if "rates" in args.parts else ():
-            work = functools.partial(at_rate, sets, setting, args.seeds[0], rate)
-            results.measure(work, part="rates", setting=setting, seed=args.seeds[0], rate=rate)
-
-
-def _with_pixels(name: str, count: int, work: Path) -> dict[str, np.ndarray]:
-    features = patch_features.load(name, work)
-    pixels, labels = packs.images(name, "train", count)
-    return {"features": features.train[:count], "labels": labels.astype(np.int32), "pixels": pixels}
-
-
-def noisy(sets: dict[str, dict[str, np.ndarray]], setting: str, seed: int) -> Dataset:
-    """The features of a setting under its noisy labels."""
-    name, kind, rate = SETTINGS[setting]
-    features, clean, pixels = (sets[name][part] for part in ("features", "labels", "pixels"))
-    c = 100 if name == "cifar100" else 10
-    key = jax.random.fold_in(jax.random.key(seed), 7)
-    if rate is None:
-        given = files.read_npz(packs.needed("cifar10n") / "cifar10n.npz")[kind][: len(clean)]
-    elif kind == "instance":
-        given = noise.instance(num_classes=c, rate=rate)(key, clean, pixels).labels
-    else:
-        given = getattr(noise, kind)(num_classes=c, rate=rate)(key, clean).labels
-    return make(features, np.asarray(given, np.int32), clean_labels=clean, name=setting)
+    for setting, (part, works) in itertools.product(studied, studies.items()):
+        for fields, work in works if part in args.parts else ():
+            yield part, setting, args.seeds[0], fields, work
 
 
 def measured(found: Detection, flips: np.ndarray) -> dict[str, Any]:
@@ -140,17 +134,15 @@ def corrupted_run(
     return done.trace, both.corrupted
 
 
-def compared(sets: dict[str, dict[str, np.ndarray]], setting: str, seed: int) -> dict[str, Any]:
+def compared(data: Dataset, seed: int) -> dict[str, Any]:
     """Every detector on one setting."""
-    data = noisy(sets, setting, seed)
     flips = data.flips
     assert flips is not None
     found = audit(data, methods=METHODS, model="mlp", config=CONFIG, seed=seed)
     detections = dict(found.detections)
     plain = margin_mixture(rule=rules.mixture())
     detections["margin + mixture"] = plain(found.trace)
-    if hasattr(detect, "shipped_detector"):
-        detections["lstm"] = detect.lstm(detect.shipped_detector())(found.trace)
+    detections["lstm"] = lstm(shipped_detector())(found.trace)
     started = time.perf_counter()
     trace, copies = corrupted_run(data, seed)
     trained = time.perf_counter()
@@ -170,23 +162,27 @@ def compared(sets: dict[str, dict[str, np.ndarray]], setting: str, seed: int) ->
     }
 
 
-def on_signal(sets: dict[str, dict[str, np.ndarray]], setting: str, seed: int, signal: str) -> dict[str, Any]:
+def on_signal(data: Dataset, seed: int, *, signal: str) -> dict[str, Any]:
     """DynaCor, and its untrained encoder, on another signal."""
-    data = noisy(sets, setting, seed)
-    trace, copies = corrupted_run(data, seed)
-    return _with_config(data, trace, copies, seed, dataclasses.replace(SEARCH, signal=signal))
+    return _read(data, corrupted_run(data, seed), seed, dataclasses.replace(SEARCH, signal=signal))
 
 
-def balanced(sets: dict[str, dict[str, np.ndarray]], setting: str, seed: int) -> dict[str, Any]:
+def balanced(data: Dataset, seed: int) -> dict[str, Any]:
     """DynaCor, and its untrained encoder, where the copies together weigh as much as the originals."""
-    data = noisy(sets, setting, seed)
-    trace, copies = corrupted_run(data, seed, weighting="balanced")
-    return _with_config(data, trace, copies, seed, SEARCH)
+    return _read(data, corrupted_run(data, seed, weighting="balanced"), seed, SEARCH)
 
 
-def gentle(sets: dict[str, dict[str, np.ndarray]], setting: str, seed: int) -> dict[str, Any]:
+def searched(data: Dataset, seed: int) -> dict[str, Any]:
+    """DynaCor under several settings of its search, and its untrained encoder, which they share."""
+    run = corrupted_run(data, seed)
+    found = {name: _read(data, run, seed, config) for name, config in SEARCHES.items()}
+    metrics = {name: one["metrics"]["dynacor"] for name, one in found.items()}
+    metrics["untrained encoder"] = found["default"]["metrics"]["untrained encoder"]
+    return {"metrics": metrics, "chosen": {name: one["chosen"]["dynacor"] for name, one in found.items()}}
+
+
+def gentle(data: Dataset, seed: int) -> dict[str, Any]:
     """DynaCor in several ways, and the mean margin, on one run at the rate of ``jaxnoisy detect``."""
-    data = noisy(sets, setting, seed)
     trace, copies = corrupted_run(data, seed, config=recipe("mlp", data, seed=seed))
     originals = trace.take(np.flatnonzero(~copies))
     read = searches.every_way(jax.random.fold_in(jax.random.key(seed), 4), trace, copies, data.flips, config=SEARCH)
@@ -195,19 +191,17 @@ def gentle(sets: dict[str, dict[str, np.ndarray]], setting: str, seed: int) -> d
     return {"metrics": {name: measured(one, data.flips) for name, one in detections.items()}, "chosen": read.chosen}
 
 
-def at_rate(sets: dict[str, dict[str, np.ndarray]], setting: str, seed: int, rate: float) -> dict[str, Any]:
+def at_rate(data: Dataset, seed: int, *, rate: float) -> dict[str, Any]:
     """DynaCor, its untrained encoder and the supervised bound at another corruption rate."""
-    data = noisy(sets, setting, seed)
-    trace, copies = corrupted_run(data, seed, rate=rate)
-    bound = measured(searches.supervised(seed, trace, copies, data.flips), data.flips)
-    measures = _with_config(data, trace, copies, seed, SEARCH)
-    measures["metrics"]["supervised bound"] = bound
+    run = corrupted_run(data, seed, rate=rate)
+    measures = _read(data, run, seed, SEARCH)
+    measures["metrics"]["supervised bound"] = measured(searches.supervised(seed, *run, data.flips), data.flips)
     return measures
 
 
-def _with_config(data: Dataset, trace: Trace, copies: np.ndarray, seed: int, config: DynaCorConfig) -> dict[str, Any]:
+def _read(data: Dataset, run: tuple[Trace, np.ndarray], seed: int, config: DynaCorConfig) -> dict[str, Any]:
     key = jax.random.fold_in(jax.random.key(seed), 4)
-    read = searches.every_way(key, trace, copies, data.flips, config=config)
+    read = searches.every_way(key, *run, data.flips, config=config)
     names = ("dynacor", "untrained encoder")
     return {"metrics": {name: measured(read.detections[name], data.flips) for name in names}, "chosen": read.chosen}
 

@@ -1,6 +1,6 @@
 """One search for DynaCor's clusters, read in several ways, and the supervised bound on the same dynamics."""
 
-import functools
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -9,9 +9,8 @@ import numpy as np
 import optax
 from sklearn.metrics import davies_bouldin_score, f1_score
 
-from jaxnoisy.detect import Detection, DynaCorConfig
-from jaxnoisy.detect.dynacor import _at_most
-from jaxnoisy.detect.dynacor_fit import FitHistory, assignments, fit
+from jaxnoisy.detect import Detection, DynaCorConfig, dynacor_fit
+from jaxnoisy.detect.dynacor import ranking, search
 from jaxnoisy.detect.dynacor_network import Weights, init, represent
 from jaxnoisy.dynamics import Trace
 from jaxnoisy.dynamics.inputs import sequences
@@ -20,15 +19,7 @@ SAMPLE = 1000
 """Originals that the Davies-Bouldin index, and the F1 by which the best epoch is chosen, are taken over."""
 
 
-@functools.partial(jax.jit, static_argnames="config")
-def _search(keys: jax.Array, values: Any, copies: Any, rows: Any, alphas: Any, *, config: DynaCorConfig) -> FitHistory:
-    def one(key: jax.Array, alpha: jax.Array) -> FitHistory:
-        return fit(key, values, copies, rows, alpha, config=config, observe=lambda weights: weights)[1]
-
-    return jax.vmap(one)(keys, alphas)
-
-
-_scored = jax.jit(assignments)
+_scored = jax.jit(dynacor_fit.assignments)
 _represented = jax.jit(represent)
 
 
@@ -52,12 +43,9 @@ def every_way(key: jax.Array, trace: Trace, copies: np.ndarray, flips: np.ndarra
     order = np.lexsort((*values.T, copies))
     originals, marked = values[~copies], np.asarray(flips, bool)
     alphas = (0.0, *config.alphas)
-    of_rows, of_fits = jax.random.split(key)
-    rows = _at_most(of_rows, copies[order], config.validation)
-    keys = jax.random.split(of_fits, config.seeds)[np.repeat(np.arange(config.seeds), len(alphas))]
-
     of_each = np.tile(np.asarray(alphas, np.float32), config.seeds)
-    history = jax.device_get(_search(keys, values[order], copies[order], rows, of_each, config=config))
+    config = dataclasses.replace(config, alphas=alphas)
+    _, history = search(key, values[order], copies[order], config, observe=_itself)
     aligned = np.flatnonzero(of_each > 0)
     metric = np.where(np.isfinite(history.metric), history.metric, -np.inf)
     candidates, epochs = metric.shape
@@ -86,13 +74,17 @@ def every_way(key: jax.Array, trace: Trace, copies: np.ndarray, flips: np.ndarra
         "Davies-Bouldin": best(-index, aligned),
         "best epoch": best(f1, aligned),
     }
-    scores = {where: np.asarray(_scored(at(*where), originals), np.float64) for where in set(picked.values())}
+    scores = {where: ranking(_scored(at(*where), values), trace)[~copies] for where in set(picked.values())}
     detections = {name: Detection(scores[where], scores[where] > 0.5, 0.5) for name, where in picked.items()}
     chosen = {
         name: {"alpha": float(of_each[c]), "start": int(c // len(alphas)), "epoch": e, "metric": float(metric[c, e])}
         for name, (c, e) in picked.items()
     }
     return Read(detections, chosen)
+
+
+def _itself(weights: Weights) -> Weights:
+    return weights
 
 
 def _index(representations: np.ndarray, noisy: np.ndarray) -> float:

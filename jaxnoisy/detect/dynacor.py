@@ -135,8 +135,8 @@ def dynacor(config: DynaCorConfig | None = None) -> DynamicsDetector:
         reached = history.metric[np.arange(len(history.best)), history.best]
         chosen = int(reached.argmax())
         kept = jax.tree.map(lambda array: np.asarray(array[chosen]), weights)
-        chances = in_blocks(functools.partial(_scored, jax.device_put(kept)), values).astype(np.float64)
-        scores = chances + _TIE * _ranks(-mean_over_epochs(trace, signals.margin))
+        chances = in_blocks(functools.partial(_scored, jax.device_put(kept)), values)
+        scores = ranking(chances, trace)
         noisy = scores > _HALF
         groups = [[side & ~noisy, side & noisy] for side in (~copies, copies)]
         info = DynaCorInfo(
@@ -190,6 +190,15 @@ def search(
     return jax.device_get(_search(keys, values, copies, rows, alphas, config=config, observe=observe))
 
 
+def ranking(chances: ArrayLike, trace: Trace) -> np.ndarray:
+    """(n,) float64 scores that rank by ``chances``, float32, and those of equal chances by their mean margin.
+
+    Each is raised by at most 1e-9, by the share of all examples whose mean margin is larger.
+    """
+    margins = -mean_over_epochs(trace, signals.margin)
+    return np.asarray(chances, np.float64) + _TIE * np.searchsorted(np.sort(margins), margins) / len(margins)
+
+
 @functools.partial(jax.jit, static_argnames=("config", "observe"))
 def _search(
     keys: Key,
@@ -233,11 +242,6 @@ def _checked(trace: Trace, corrupted: ArrayLike) -> np.ndarray:
             "needed that holds originals and corrupted copies of some of them"
         )
     return copies
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """The share of ``values`` that is smaller than each, in [0, 1): the same for equal ones, in whatever order."""
-    return np.searchsorted(np.sort(values), values) / len(values)
 
 
 def _at_most(key: Key, copies: np.ndarray, most: int) -> np.ndarray:

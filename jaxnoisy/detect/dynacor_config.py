@@ -19,8 +19,8 @@ class DynaCorConfig:
     Attributes:
         signal: what is read of each epoch, a name of :data:`jaxnoisy.dynamics.inputs.READ`. The paper's is the sign of
             the margin.
-        cluster_weight: of the mean of the clustering loss. The paper's equation 6 is a sum, which over a batch is that of
-            its batches: as a mean (1) it hardly counts beside the alignment loss.
+        cluster_weight: of the clustering loss, a mean. The paper's equation 6 is a sum, and its batches hold as many;
+            at 1 it hardly counts beside the alignment loss.
         alphas: weights of the alignment loss that are tried (equation 8). The paper takes 0.05 or 0.5 and gives no
             rule; here the validation metric decides.
         seeds: how many untrained encoders each of them starts from.

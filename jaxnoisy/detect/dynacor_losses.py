@@ -37,8 +37,8 @@ def losses(weights: Weights, representations: Array, corrupted: Array) -> Losses
     """The clustering and the alignment loss (Kim et al. 2024, equations 5 to 7).
 
     Equation 6 is a sum over examples; here it is their mean, for the caller to weigh, as otherwise its weight beside
-    the alignment, which does not grow with their number, would depend on the size of the batch. No gradient passes through the targets, nor through the decision
-    which group an example belongs to.
+    the alignment, which does not grow with their number, would depend on the size of the batch. No gradient passes
+    through the targets, nor through the decision which group an example belongs to.
 
     Args:
         weights: see :class:`~jaxnoisy.detect.dynacor_network.Weights`.
