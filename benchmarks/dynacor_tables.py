@@ -88,7 +88,7 @@ def tables(results: dict[str, Any]) -> list[str]:
     if units["searches"]:
         parts += ["### Settings of the search"]
         parts += [
-            "As above, one seed. The default weighs equation 6 as a sum over 1,024 examples and takes steps of 3e-5; the "
+            "As above, one seed. By default equation 6 is weighed as a sum over 1,024 and a step is 3e-5; the "
             "paper's is 1e-5.",
             _three(units["searches"]),
         ]
