@@ -1,9 +1,10 @@
 """What Influential Rank brings on small data sets, beside other repairs of the same model, and what scoring costs.
 
 Parts: "digits" and "cifar10", in which one overfitted model is post-trained for two rounds by each rule; "rounds", four
-rounds on CIFAR-10; "clean", two rounds where no label was made wrong; "time", the scores of 50,000 examples beside the
-training epoch that such features come from. Every number of classes to ask for ("gamma") is tried on the first round's
-scores of "digits" and "cifar10", where it costs no training.
+rounds on CIFAR-10; "clean", two rounds where no label was made wrong; "settings", two rounds on digits under other
+settings of the scores and of post-training; "time", the scores of 50,000 examples beside the training epoch that such
+features come from. Every number of classes to ask for ("gamma") is tried on the first round's scores of "digits" and
+"cifar10", where it costs no training.
 
 The paper trains ResNet-34 on 50,000 images for 120 epochs. Two cores do not: here "cifar10" is a part of the images and
 a small network, long enough trained to remember wrong labels.
@@ -15,6 +16,7 @@ from typing import Any
 
 import common
 import repair_routes
+import repair_settings
 from repair_tasks import GAMMA, Plan, make_task
 
 DIGITS = Plan(
@@ -43,6 +45,7 @@ CIFAR10 = Plan(
 TIME = {"n": 50_000, "features": 512, "classes": 10, "validation": 500, "model": "resnet18"}
 SYMMETRIC = tuple(name for name in GAMMA if name.startswith("symmetric"))
 NOISES = {"digits": SYMMETRIC, "cifar10": (*SYMMETRIC, "worst"), "rounds": (*SYMMETRIC, "worst"), "clean": ("clean",)}
+NOISES["settings"] = SYMMETRIC[:1]
 PARTS = (*NOISES, "time")
 MANY = 4
 
@@ -69,7 +72,7 @@ def main() -> None:
 
 
 def _repairs(results: common.Results, args: argparse.Namespace, part: str, plans: dict[str, Plan]) -> None:
-    data = "digits" if part == "digits" else "cifar10"
+    data = "digits" if part in ("digits", "settings") else "cifar10"
     noises = NOISES[part][:1] if args.quick else NOISES[part]
     for noise in noises:
         if args.noises and noise not in args.noises:
@@ -86,6 +89,8 @@ def _repairs(results: common.Results, args: argparse.Namespace, part: str, plans
 def unit(part: str, data: str, noise: str, seed: int, plan: Plan) -> dict[str, Any]:
     """One unit of work."""
     task = make_task(data, noise, seed, plan)
+    if part == "settings":
+        return repair_settings.varied(task, noise, plan, seed)
     if part == "rounds":
         return repair_routes.many_rounds(task, noise, plan, seed, rounds=MANY)
     return repair_routes.compared(task, noise, plan, seed)

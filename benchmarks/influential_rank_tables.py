@@ -1,5 +1,6 @@
 """Tables of Influential Rank: ours beside the paper's, which are of ResNet-34 on all of CIFAR-10."""
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,7 +68,20 @@ def tables(results: dict[str, Any]) -> list[str]:
     found = _by_noise(units, "clean")
     if found:
         parts += ["### Without added noise", _clean(found["clean"])]
+    for noise, units_of_noise in _by_noise(units, "settings").items():
+        parts += [f"### Other settings, digits, {noise}", *_settings(units_of_noise)]
     return parts + [_time(unit, results["settings"]["time"]) for unit in units if unit["part"] == "time"]
+
+
+def _settings(units: list[Unit]) -> list[str]:
+    rows = [["original", "-", _percent(units, lambda unit: unit["original"]["test"]), *"---"]]
+    for name, rounds in units[0]["settings"].items():
+        for number in range(len(rounds)):
+            found = [unit["settings"][name][number] for unit in units]
+            cells = [_percent(found, operator.itemgetter(key)) for key in ("test", "precision", "recall", "left")]
+            rows.append([name, str(number + 1), *cells])
+    note = 'One start and two rounds for each. "As elsewhere" is the setting of the other tables.'
+    return [note, md.table(["setting", "round", "test accuracy", "precision", "recall", "wrong labels left"], rows)]
 
 
 def _by_noise(units: list[Unit], part: str) -> dict[str, list[Unit]]:
