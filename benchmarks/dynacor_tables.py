@@ -30,7 +30,7 @@ GROUPS = {
     ),
 }
 SETTINGS = tuple(setting for group in GROUPS.values() for setting in group)
-PARTS = ("detect", "signals", "weightings", "gentle", "searches", "rates")
+PARTS = ("detect", "signals", "weightings", "gentle", "searches", "rates", "command")
 TABLE_3 = {
     "last epoch": {"cifar10 instance 0.4": 86.7, "cifar10 aggre": 77.8, "cifar100 instance 0.4": 61.0},
     "Davies-Bouldin": {"cifar10 instance 0.4": 86.3, "cifar10 aggre": 76.7, "cifar100 instance 0.4": 60.0},
@@ -92,6 +92,8 @@ def tables(results: dict[str, Any]) -> list[str]:
             "paper's is 1e-5.",
             _three(units["searches"]),
         ]
+    for unit in units["command"]:
+        parts += ["### The whole command", _command(unit)]
     if units["rates"]:
         parts += ["### Corruption rate (the paper's Figure 2)", "F1 in per cent, one seed.", _rates(units)]
     return parts
@@ -228,6 +230,17 @@ def _pairs(units: list[Unit], settings: list[str]) -> list[str]:
         " / ".join(_cent(_of(units, setting, name, "f1")) for name in ("dynacor", "untrained encoder"))
         for setting in settings
     ]
+
+
+def _command(unit: Unit) -> str:
+    found = unit["metrics"]["dynacor"]
+    stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in unit["timings"].items() if seconds >= 1)
+    return (
+        f"`jaxnoisy detect --method dynacor` on {unit['examples']:,} x {unit['features']} ({unit['setting']}), from "
+        f"file to report: {unit['seconds']:.0f} s, {unit['cpu_seconds']:.0f} s of all cores together, at most "
+        f"{unit['peak_bytes'] / 1e9:.1f} GB ({stages}). F1 {found['f1']:.3f}, ROC AUC {found['roc_auc']:.3f}, average "
+        f"precision {found['average_precision']:.3f}."
+    )
 
 
 def _rates(units: dict[str, list[Unit]]) -> str:
