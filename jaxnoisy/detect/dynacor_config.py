@@ -14,7 +14,7 @@ class DynaCorConfig:
 
     The defaults are those of the paper (Kim et al. 2024, section 5.1 and appendix A.2), but for what keeps the cost
     from growing with the number of examples, where the paper passes over all of them in batches of 1,024, and but for
-    the learning rate (the paper's is 1e-5), chosen by ``benchmarks/dynacor.py``.
+    the learning rate, by ``benchmarks/dynacor.py``.
 
     Attributes:
         signal: what is read of each epoch, a name of :data:`jaxnoisy.dynamics.inputs.READ`. The paper's is the sign of
@@ -29,7 +29,8 @@ class DynaCorConfig:
         steps: of each epoch. Batches of small data sets are smaller, so that one pass over them still takes so many,
             down to 32 dynamics; still smaller sets take fewer steps.
         batch_size: dynamics per step, at most, drawn without replacement within an epoch.
-        learning_rate: of Adam.
+        learning_rate: of Adam. The paper's is 1e-5: it flags as well and ranks better where the network has memorised
+            most labels, but hardly moves the encoder where it was trained gently, as by default.
         weight_decay: L2 coefficient, added to the gradient.
         validation: the metric is taken over at most so many originals and as many corrupted copies, always the same.
         widths: of the convolutions.
