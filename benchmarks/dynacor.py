@@ -10,7 +10,7 @@ Parts:
 - weightings: DynaCor where the copies together weigh as much in the loss as the originals (the paper's equation 2),
   instead of each as much as an original.
 - gentle: DynaCor and the mean margin on one run at the library's own rate for features, which memorises less.
-- searches: DynaCor on the same run under other settings of its search.
+- searches, gentle-searches: DynaCor on the same runs as detect and as gentle, under other settings of its search.
 - command: what ``jaxnoisy detect --method dynacor`` takes for all 50,000 features of CIFAR-10, from file to report.
 - rates: DynaCor and the supervised bound with more and fewer corrupted copies (the paper's Figure 2).
 
@@ -69,7 +69,7 @@ SEARCHES = {
     "equation 6 as a mean": dataclasses.replace(SEARCH, cluster_weight=1.0, learning_rate=1e-5),
 }
 
-PARTS = ("detect", "signals", "weightings", "gentle", "searches", "rates", "command")
+PARTS = ("detect", "signals", "weightings", "gentle", "searches", "gentle-searches", "rates", "command")
 CONFIG = TrainConfig(epochs=20, batch_size=128, learning_rate=0.02, momentum=0.9, weight_decay=5e-4, schedule="cosine")
 
 
@@ -119,6 +119,7 @@ def units(args: Any) -> Iterator[tuple[str, str, int, dict[str, Any], Work]]:
         "signals": [({"signal": name}, functools.partial(on_signal, signal=name)) for name in args.signals],
         "weightings": [({"weighting": "balanced"}, balanced)],
         "searches": [({}, searched)],
+        "gentle-searches": [({}, functools.partial(searched, gently=True))],
         "rates": [({"rate": rate}, functools.partial(at_rate, rate=rate)) for rate in map(float, args.rates)],
     }
     studied = [setting for setting in args.settings if setting in STUDIED or args.quick]
@@ -185,9 +186,9 @@ def balanced(data: Dataset, seed: int) -> dict[str, Any]:
     return _read(data, corrupted_run(data, seed, weighting="balanced"), seed, SEARCH)
 
 
-def searched(data: Dataset, seed: int) -> dict[str, Any]:
+def searched(data: Dataset, seed: int, *, gently: bool = False) -> dict[str, Any]:
     """DynaCor under several settings of its search, and its untrained encoder, which they share."""
-    run = corrupted_run(data, seed)
+    run = corrupted_run(data, seed, config=recipe("mlp", data, seed=seed) if gently else CONFIG)
     found = {name: _read(data, run, seed, config) for name, config in SEARCHES.items()}
     metrics = {name: one["metrics"]["dynacor"] for name, one in found.items()}
     metrics["untrained encoder"] = found["default"]["metrics"]["untrained encoder"]

@@ -30,7 +30,7 @@ GROUPS = {
     ),
 }
 SETTINGS = tuple(setting for group in GROUPS.values() for setting in group)
-PARTS = ("detect", "signals", "weightings", "gentle", "searches", "rates", "command")
+PARTS = ("detect", "signals", "weightings", "gentle", "searches", "gentle-searches", "rates", "command")
 TABLE_3 = {
     "last epoch": {"cifar10 instance 0.4": 86.7, "cifar10 aggre": 77.8, "cifar100 instance 0.4": 61.0},
     "Davies-Bouldin": {"cifar10 instance 0.4": 86.3, "cifar10 aggre": 76.7, "cifar100 instance 0.4": 60.0},
@@ -93,6 +93,8 @@ def tables(results: dict[str, Any]) -> list[str]:
             "paper's is 1e-5.",
             _three(units["searches"]),
         ]
+    if units["gentle-searches"]:
+        parts += ["The same at the library's own learning rate:", _three(units["gentle-searches"])]
     for unit in units["command"]:
         parts += ["### The whole command", _command(unit)]
     if units["rates"]:
