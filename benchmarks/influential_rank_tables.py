@@ -89,7 +89,7 @@ def _by_noise(units: list[Unit], part: str) -> dict[str, list[Unit]]:
     for unit in units:
         if unit["part"] == part:
             found.setdefault(unit["noise"], []).append(unit)
-    return found
+    return dict(sorted(found.items()))
 
 
 def _percent(units: list[Unit], of: Callable[[Unit], float | None]) -> str:
