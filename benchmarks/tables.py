@@ -1,4 +1,4 @@
-"""Make RESULTS.md from the JSON files in results/. Every figure there is read from one of them."""
+"""Make RESULTS.md, and its drawings, from the JSON files in results/. Every number there is read from one of them."""
 
 import argparse
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any
 
 import cnn_tables
 import dynacor_tables
+import figures
 import head_tables
 import influence_tables
 import influential_rank_tables
@@ -274,6 +275,7 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=RESULTS.parent / "RESULTS.md")
     args = options.parse_args()
     files.write_text(args.out, report(args.results))
+    figures.draw(args.results)
     print(args.out)
 
 
