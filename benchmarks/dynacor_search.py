@@ -10,7 +10,7 @@ import optax
 from sklearn.metrics import davies_bouldin_score, f1_score
 
 from jaxnoisy.detect import Detection, DynaCorConfig, dynacor_fit
-from jaxnoisy.detect.dynacor import ranking, search
+from jaxnoisy.detect.dynacor import THRESHOLD, ranking, search
 from jaxnoisy.detect.dynacor_network import Weights, init, represent
 from jaxnoisy.dynamics import Trace
 from jaxnoisy.dynamics.inputs import sequences
@@ -57,7 +57,7 @@ def every_way(key: jax.Array, trace: Trace, copies: np.ndarray, flips: np.ndarra
     for candidate in range(candidates):
         for epoch in range(epochs):
             weights = at(candidate, epoch)
-            noisy = np.asarray(_scored(weights, originals[:SAMPLE])) > 0.5
+            noisy = np.asarray(_scored(weights, originals[:SAMPLE])) > THRESHOLD
             f1[candidate, epoch] = f1_score(marked[:SAMPLE], noisy, zero_division=0)
             index[candidate, epoch] = _index(np.asarray(_represented(weights.encoder, originals[:SAMPLE])), noisy)
 
@@ -75,7 +75,9 @@ def every_way(key: jax.Array, trace: Trace, copies: np.ndarray, flips: np.ndarra
         "best epoch": best(f1, aligned),
     }
     scores = {where: ranking(_scored(at(*where), values), trace)[~copies] for where in set(picked.values())}
-    detections = {name: Detection(scores[where], scores[where] > 0.5, 0.5) for name, where in picked.items()}
+    detections = {
+        name: Detection(scores[where], scores[where] > THRESHOLD, THRESHOLD) for name, where in picked.items()
+    }
     chosen = {
         name: {"alpha": float(of_each[c]), "start": int(c // len(alphas)), "epoch": e, "metric": float(metric[c, e])}
         for name, (c, e) in picked.items()

@@ -121,6 +121,7 @@ def _verdict(units: dict[str, list[Unit]]) -> list[str]:
     runs = {"the paper's learning rate": units["detect"], "the library's": units["gentle"]}
     columns = {f"{group}, {rate}": found for rate, part in runs.items() for group, found in _groups(part).items()}
     columns["all, the paper's learning rate"] = units["detect"]
+    head = [f"{name} ({len(_seen(found))} settings, {_seeds(found)})" for name, found in columns.items()]
     rows = []
     for method in VERDICT:
         cells = []
@@ -132,7 +133,12 @@ def _verdict(units: dict[str, list[Unit]]) -> list[str]:
         "F1 / ROC AUC / average precision in per cent. DynaCor is to be ahead of its untrained encoder and of the mean "
         'margin with a mixture. "margin-mixture" is the library\'s own rule for it.'
     )
-    return [note, md.table(["method", *columns], rows)]
+    return [note, md.table(["method", *head], rows)]
+
+
+def _seeds(units: list[Unit]) -> str:
+    counts = {sum(u["setting"] == setting for u in units) for setting in _seen(units)}
+    return f"{min(counts)} to {max(counts)} seeds" if len(counts) > 1 else f"{counts.pop()} seeds"
 
 
 def _mean(units: list[Unit], method: str, measure: str) -> float | None:

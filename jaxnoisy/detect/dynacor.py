@@ -23,8 +23,10 @@ from jaxnoisy.dynamics.inputs import sequences
 from jaxnoisy.dynamics.trace import Trace
 from jaxnoisy.types import Array, ArrayLike, Key
 
+THRESHOLD = 0.5 + 1e-6
+"""Chances above it are flagged. Where all dynamics are the same, rounding must not flag them."""
+
 _DRAWN = 512
-_HALF = 0.5 + 1e-6  # where all dynamics are the same, rounding must not flag them
 _TIE = 1e-9  # less than the distance of two different chances, which are float32 in [1/4, 3/4]
 
 DynamicsDetector: TypeAlias = Callable[[Key, Trace, ArrayLike], Detection]
@@ -137,7 +139,7 @@ def dynacor(config: DynaCorConfig | None = None) -> DynamicsDetector:
         kept = jax.tree.map(lambda array: np.asarray(array[chosen]), weights)
         chances = in_blocks(functools.partial(_scored, jax.device_put(kept)), values)
         scores = ranking(chances, trace)
-        noisy = scores > _HALF
+        noisy = scores > THRESHOLD
         groups = [[side & ~noisy, side & noisy] for side in (~copies, copies)]
         info = DynaCorInfo(
             signal=config.signal,
@@ -155,7 +157,7 @@ def dynacor(config: DynaCorConfig | None = None) -> DynamicsDetector:
             drawn=_drawn(kept, values, copies, scores),
             remark=_remark(noisy[~copies], noisy[copies]),
         )
-        return Detection(scores[~copies], noisy[~copies], _HALF, info)
+        return Detection(scores[~copies], noisy[~copies], THRESHOLD, info)
 
     return detect
 
